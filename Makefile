@@ -1,0 +1,64 @@
+# Verbs of the workbench. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+STUDY ?= imaging_service
+# Names of folders below datasets/ that hold a site.toml; empty: every site of the study found there.
+SITES ?=
+# Sites that run at a time.
+JOBS ?= 2
+# Where wheels beside the package index lie: a folder or URL, for machines that need one.
+FIND_LINKS ?= $(PIP_FIND_LINKS)
+
+BIN := .venv/bin
+FOLDER := studies/$(STUDY)
+SITE_FILES := $(foreach s,$(SITES),$(or $(wildcard datasets/$(s)/site.toml datasets/*/$(s)/site.toml),datasets/$(s)/site.toml))
+CHOSEN := $(foreach f,$(SITE_FILES),--site $(f))
+LINKS := $(if $(FIND_LINKS),--find-links $(FIND_LINKS))
+
+.PHONY: help study test lint check reproduce bench lock clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 14
+	@echo "Settings:     STUDY=$(STUDY) SITES='$(SITES)' JOBS=$(JOBS)"
+
+study: .venv/.ready ## run a study at its sites, release, pool, and show the dashboard
+	$(BIN)/workbench run $(FOLDER) $(CHOSEN) --jobs $(JOBS)
+	$(BIN)/workbench release $(FOLDER) $(CHOSEN) --quiet
+	$(BIN)/workbench verify $(FOLDER)
+	$(BIN)/workbench pool $(FOLDER)
+	@if [ -t 1 ]; then $(BIN)/workbench publish $(FOLDER); else $(BIN)/workbench publish $(FOLDER) --dry-run; fi
+
+test: .venv/.ready ## lint, check types and contracts, and run every test
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: .venv/.ready ## format the code and mend what a tool can mend
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/mypy
+
+check: .venv/.ready ## check the definition of a study
+	$(BIN)/workbench check $(FOLDER)
+
+reproduce: .venv/.ready ## run a study again without the cache and compare every published number
+	$(BIN)/workbench reproduce $(FOLDER) $(CHOSEN)
+
+bench: .venv/.ready ## measure speed as ratios and print the table of the README
+	$(BIN)/python -m benchmarks
+
+lock: .venv/.ready ## resolve the dependencies again
+	$(BIN)/uv pip compile pyproject.toml --all-extras $(LINKS) --python-version 3.11 --no-header --no-annotate --quiet -o requirements.lock
+	sed -i 's/+cpu$$//' requirements.lock
+
+clean: ## remove the environment, runs and caches; releases stay
+	rm -rf .venv runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# uv installs the lock in a third of pip's time; where it cannot reach an index, pip does it.
+.venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or 3.12 is needed, this is " + sys.version if not (3, 11) <= sys.version_info < (3, 13) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv setuptools
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode $(LINKS) -r requirements.lock \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
