@@ -1,0 +1,271 @@
+import os
+import time
+
+import pytest
+
+from workbench.disclosure.policy import Policy
+from workbench.errors import SiteError
+from workbench.site import read_site
+
+GOOD = """
+[site]
+id = "north"
+name = "North hospital"
+country = "RU"
+kind = "pretend"
+card = "card.md"
+
+[archive]
+kind = "table"
+path = "exams.csv"
+columns = { exam_uid = "AccessionNumber" }
+
+[tables]
+reports = "tables"
+
+[policy]
+threshold = 12
+
+[dask]
+workers = 2
+
+[key]
+file = "site.key"
+kind = "demo"
+
+[[cannot_answer]]
+column = "manufacturer"
+reason = { en = "Not stated", ru = "Не указан" }
+
+[[cannot_answer]]
+column = "date"
+reason = "Dates are shifted"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "site.toml").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "exams.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "card.md").write_text("# North")
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables/one.csv").write_text("x")
+    (tmp_path / "tables/two.csv").write_text("y")
+    return tmp_path
+
+
+def edit(folder, *changes):
+    path = folder / "site.toml"
+    text = path.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_a_site_is_read(folder):
+    site = read_site(folder / "site.toml")
+    assert (site.id, site.name, site.country, site.kind) == (
+        "north",
+        "North hospital",
+        "RU",
+        "pretend",
+    )
+    assert site.archive == {
+        "kind": "table",
+        "path": "exams.csv",
+        "columns": {"exam_uid": "AccessionNumber"},
+    }
+    assert site.tables == {"reports": folder / "tables"}
+    assert site.policy == Policy(12, 5)
+    assert site.dask == {"workers": 2, "processes": True}
+    assert (site.key.kind, site.key_path) == ("demo", folder / "site.key")
+    assert (site.folder, site.path, site.card) == (folder, folder / "site.toml", folder / "card.md")
+    assert site.cannot_answer["manufacturer"]["ru"] == "Не указан"
+    assert site.reason("manufacturer", "zh") == "Not stated"
+    assert site.reason("date") == "Dates are shifted"
+    assert site.reason("sex") == ""
+    assert read_site(folder).digest == site.digest
+
+
+def test_the_least_a_site_must_say(tmp_path):
+    path = tmp_path / "site.toml"
+    path.write_text(
+        '[site]\nid = "a"\nname = "A"\nkind = "public"\n'
+        '[archive]\nkind = "idc"\ncollection = "cmmd"\n'
+    )
+    site = read_site(path)
+    assert (site.dask, site.key, site.key_path, site.card, site.cannot_answer) == (
+        {},
+        None,
+        None,
+        None,
+        {},
+    )
+    assert site.policy == Policy()
+    assert site.stamps() == {}
+
+
+def test_a_scheduler_is_a_mapping_too(folder):
+    edit(folder, ("workers = 2", 'scheduler = "tcp://10.0.0.1:8786"'))
+    assert read_site(folder).dask == {"scheduler": "tcp://10.0.0.1:8786"}
+
+
+def test_the_digest_follows_what_changes_results(folder):
+    first = read_site(folder).digest
+    edit(folder, ("workers = 2", "workers = 4"), ("site.key", "other.key"))
+    assert read_site(folder).digest == first
+    edit(folder, ("threshold = 12", "threshold = 13"))
+    second = read_site(folder).digest
+    edit(folder, ("AccessionNumber", "StudyUID"))
+    assert len({first, second, read_site(folder).digest}) == 3
+
+
+def test_stamps_follow_the_files_and_show_no_path(folder):
+    site = read_site(folder)
+    first = site.stamps()
+    assert set(first) == {"archive.path", "tables.reports"}
+    assert first["archive.path"].startswith("1:8:")
+    assert first["tables.reports"].startswith("2:2:")
+    assert "exams" not in str(first)
+    assert site.stamps() == first
+    os.utime(folder / "tables/one.csv", ns=(1, 1))
+    second = site.stamps()
+    assert second["tables.reports"] != first["tables.reports"]
+    assert second["archive.path"] == first["archive.path"]
+    (folder / "exams.csv").unlink()
+    assert site.stamps()["archive.path"] == "absent"
+
+
+def test_reading_opens_nothing_else(folder):
+    for path in (folder / "exams.csv", folder / "card.md"):
+        path.unlink()
+        os.mkfifo(path)
+    start = time.monotonic()
+    assert read_site(folder).id == "north"
+    assert time.monotonic() - start < 1
+
+
+def test_the_check_names_what_is_not_there(folder):
+    assert [f.level for f in read_site(folder).check()] == ["pass"]
+    (folder / "exams.csv").unlink()
+    (folder / "card.md").unlink()
+    found = {f.where: f.level for f in read_site(folder).check()}
+    assert found == {"site.toml, archive.path": "fail", "site.toml, site.card": "review"}
+
+
+def test_public_sites_give_reasons_in_three_languages(folder):
+    edit(folder, ('kind = "pretend"', 'kind = "public"'))
+    found = [f.message for f in read_site(folder).check()]
+    assert found == [
+        "The reason for 'manufacturer' is missing in zh",
+        "The reason for 'date' is missing in ru",
+        "The reason for 'date' is missing in zh",
+    ]
+
+
+WRONG = [
+    (("[site]", "[sit]"), "sit", "Did you mean 'site'"),
+    (('name = "North hospital"', 'nmae = "North"'), "site.nmae", "Did you mean 'name'"),
+    (('kind = "pretend"', 'kind = "pretence"'), "site.kind", "Did you mean 'pretend'"),
+    (('id = "north"', 'id = "../north"'), "site.id", "cannot be a name"),
+    (('id = "north"', 'id = "nоrth"'), "site.id", "cannot be a name"),
+    (('id = "north"', "id = nan"), "site.id", "valid string"),
+    (('"North hospital"', '"North\\u001b[31m"'), "site.name", "control character"),
+    (('"North hospital"', '"North\\u202e"'), "site.name", "control character"),
+    (('kind = "table"', 'kind = "{{x}}"'), "archive.kind", "no kind"),
+    (('kind = "table"\n', ""), "archive.kind", "no kind"),
+    (('path = "exams.csv"', 'path = "/etc/passwd"'), "archive.path", "leads out"),
+    (('path = "exams.csv"', 'path = "../exams.csv"'), "archive.path", "leads out"),
+    (('path = "exams.csv"', 'path = "a\\u0000b"'), "archive.path", "cannot be a value"),
+    (('path = "exams.csv"', "path = 5"), "archive.path", "no path"),
+    (('path = "exams.csv"', "path = [1]"), "archive.path", "no path"),
+    (('path = "exams.csv"', "path = nan"), "archive.path", "cannot be a value"),
+    (('path = "exams.csv"', "path = [[1]]"), "archive.path", "cannot be a value"),
+    (('path = "exams.csv"', 'path = ""'), "archive.path", "no path"),
+    (('reports = "tables"', 'reports = "../../x"'), "tables.reports", "leads out"),
+    (('reports = "tables"', '"$(reboot)" = "tables"'), "tables.$(reboot)", "cannot be a name"),
+    (("threshold = 12", "threshold = 5"), "policy", "looser than the floor of 10"),
+    (("threshold = 12", "rounding = 2"), "policy", "looser than the floor of 5"),
+    (("threshold = 12", "threshold = 12.0"), "policy.threshold", "valid integer"),
+    (("workers = 2", ""), "dask", "'scheduler' or 'workers'"),
+    (("workers = 2", "workers = 0"), "dask.workers", "greater than or equal to 1"),
+    (("workers = 2", 'scheduler = "http://x"'), "dask.scheduler", "pattern"),
+    (("workers = 2", 'scheduler = "tcp://x;rm -rf /"'), "dask.scheduler", "pattern"),
+    (('file = "site.key"', 'file = "/root/.ssh/id"'), "key.file", "leads out"),
+    (('kind = "demo"', 'kind = "fake"'), "key.kind", "Allowed: real, demo"),
+    (('kind = "pretend"', 'kind = "real"'), "key.kind", "demo key"),
+    (('column = "date"', 'column = "manufacturer"'), "cannot_answer.manufacturer", "stands twice"),
+    (('column = "date"', 'column = "Date"'), "cannot_answer", "cannot be a name"),
+    (
+        ('reason = "Dates are shifted"', "reason = { ru = 'x' }"),
+        "reason",
+        "English text is missing",
+    ),
+    (('reason = "Dates are shifted"', "reason = ''"), "reason", "1 to 5,000"),
+    (('reason = "Dates are shifted"', "why = 'x'"), "why", "Unknown key 'why'"),
+]
+
+
+@pytest.mark.parametrize(("change", "where", "reason"), WRONG, ids=range(len(WRONG)))
+def test_wrong_declarations_are_refused_by_name(folder, change, where, reason):
+    edit(folder, change)
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(SiteError, match=reason) as refused:
+        read_site(folder)
+    assert where in str(refused.value)
+    assert refused.value.exit_code == 11
+    assert sorted(folder.rglob("*")) == before
+
+
+HOSTILE = {
+    "empty": b"",
+    "binary": bytes(range(256)),
+    "large": b"a = '" + b"x" * 10_000_000 + b"'",
+    "deep": b"[archive]\nkind = 'a'\nx = " + b"[" * 100_000 + b"]" * 100_000,
+    "deep keys": b"archive" + b".a" * 450_000 + b" = 1",
+    "many keys": b"[archive]\n" + b"\n".join(b"k%d = 1" % i for i in range(80_000)),
+    "many bad keys": b"[archive]\n" + b"\n".join(b"K%d = nan" % i for i in range(60_000)),
+    "many answers": b"[[cannot_answer]]\n" * 50_000,
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_files_are_refused_quickly(tmp_path, content):
+    (tmp_path / "site.toml").write_bytes(content)
+    start = time.monotonic()
+    with pytest.raises(SiteError) as refused:
+        read_site(tmp_path / "site.toml")
+    assert time.monotonic() - start < 5
+    assert len(str(refused.value)) < 5000
+    assert str(refused.value).replace("\n", "").isprintable()
+
+
+def test_a_link_out_of_a_shared_site_is_refused(folder):
+    (folder / "exams.csv").unlink()
+    (folder / "exams.csv").symlink_to("/etc/hostname")
+    with pytest.raises(SiteError, match="leads out"):
+        read_site(folder)
+
+
+def test_a_real_site_keeps_its_data_where_it_likes(folder):
+    edit(
+        folder,
+        ('kind = "pretend"', 'kind = "real"'),
+        ('kind = "demo"', 'kind = "real"'),
+        ('"exams.csv"', '"/data/exams.parquet"'),
+    )
+    site = read_site(folder)
+    assert str(site.locate(site.archive["path"])) == "/data/exams.parquet"
+
+
+@pytest.mark.parametrize("path", ["nothing.toml", "no\0thing", "x" * 10_000])
+def test_a_site_that_is_not_there_is_refused(tmp_path, path):
+    with pytest.raises(SiteError, match="cannot be read"):
+        read_site(tmp_path / path)
+
+
+def test_the_card_is_escaped(folder):
+    edit(folder, ("North hospital", "<b>North</b>"))
+    assert "<b>North" not in read_site(folder)._repr_html_()

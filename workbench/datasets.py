@@ -1,0 +1,80 @@
+"""Find the sites that a checkout holds: folders below `datasets/` with a `site.toml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from workbench.errors import SiteError, suggest
+from workbench.site import Site, read_site
+
+
+def list_sites(root: Path) -> dict[str, Site]:
+    """Return the sites declared below a folder, by their id.
+
+    Parameters
+    ----------
+    root
+        Folder to search, to any depth; usually `datasets/`.
+
+    Raises
+    ------
+    SiteError
+        If two declarations carry one id, or one cannot be read.
+    """
+    found: dict[str, Site] = {}
+    for path in sorted(root.rglob("site.toml")):
+        site = read_site(path)
+        if site.id in found:
+            raise SiteError(
+                f"Two sites are called {site.id!r}",
+                where=f"{found[site.id].path} and {path}",
+                todo="Give each site its own id",
+            )
+        found[site.id] = site
+    return found
+
+
+def datasets_of(folder: Path) -> Path:
+    """Return the `datasets/` folder of the checkout that holds `folder`.
+
+    Raises
+    ------
+    SiteError
+        If no folder above holds one.
+    """
+    for parent in (folder.resolve(), *folder.resolve().parents):
+        if (parent / "datasets").is_dir():
+            return parent / "datasets"
+    raise SiteError(
+        "No sites were found", where=str(folder), todo="Name a site with --site path/to/site.toml"
+    )
+
+
+def choose_sites(declarations: list[Path], folder: Path, wanted: list[str]) -> list[Site]:
+    """Return the named sites, or all of a study's sites that this checkout holds.
+
+    Parameters
+    ----------
+    declarations
+        Paths of `site.toml` files; empty for all.
+    folder
+        Folder of the study.
+    wanted
+        Ids of the sites that take part in the study.
+
+    Raises
+    ------
+    SiteError
+        If a declaration cannot be read, or no site of the study is here.
+    """
+    if declarations:
+        return [read_site(path) for path in declarations]
+    here = list_sites(datasets_of(folder))
+    chosen = [here[name] for name in wanted if name in here]
+    if not chosen:
+        raise SiteError(
+            "None of the study's sites is in this checkout",
+            where=str(folder / "sites.toml"),
+            todo=suggest(wanted[0] if wanted else "", here),
+        )
+    return chosen

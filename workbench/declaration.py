@@ -1,0 +1,385 @@
+"""Declarations: TOML files that hold values, read under limits and refused by name."""
+
+from __future__ import annotations
+
+import html
+import re
+import stat
+import tomllib
+import types
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
+
+from workbench.errors import WorkbenchError, nearest, show, suggest
+
+LANGUAGES = ("en", "ru", "zh")
+Language = Literal["en", "ru", "zh"]
+MAX_BYTES = 1_000_000
+"""Largest TOML file that is read."""
+MAX_DEPTH = 12
+"""Deepest nesting of tables and lists in a declaration."""
+MAX_VALUES = 20_000
+"""Most tables, lists and values in a declaration."""
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+_PATH_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a declaration: what, where and what to do."""
+
+    what: str
+    where: str = ""
+    todo: str = ""
+
+
+class Declared(BaseModel):
+    """Parent of every table of a declaration: closed, strict, frozen, finite."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+
+Model = TypeVar("Model", bound=Declared)
+
+
+def refuse(problems: Sequence[Problem], error: type[WorkbenchError], total: int = 0) -> None:
+    """Raise all problems as one error, the first as its `what`; do nothing if there are none.
+
+    Parameters
+    ----------
+    problems
+        What is wrong, the most important first.
+    error
+        Class of the error.
+    total
+        Number of problems, if not all are in `problems`.
+
+    Raises
+    ------
+    WorkbenchError
+        Of the class `error`.
+    """
+    if not problems:
+        return
+    first, rest = problems[0], problems[1:]
+    more = max(total, len(problems)) - 1
+    lines = [first.todo] if first.todo else []
+    if rest:
+        lines.append(f"and {more:,} more:" if first.todo else f"correct {more:,} more:")
+        lines += [f"  {p.what} ({p.where})" + (f": {p.todo}" if p.todo else "") for p in rest[:9]]
+    if more > 9:
+        lines.append(f"  … {more - 9:,} not listed")
+    raise error(first.what, where=first.where, todo="\n         ".join(lines))
+
+
+def refusal(what: str, todo: str = "") -> PydanticCustomError:
+    """Return the error a pydantic validator raises so that `what` and `todo` reach the reader."""
+    return PydanticCustomError("refused", "{what}", {"what": what, "todo": todo})
+
+
+def read_file(path: Path, error: type[WorkbenchError], limit: int = MAX_BYTES) -> bytes:
+    """Return the bytes of a regular file of at most `limit` bytes.
+
+    Raises
+    ------
+    WorkbenchError
+        Of the class `error`, when there is no such file, or it is too large or not regular.
+    """
+    where = show(str(path), 200)
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise error(
+                "Not a regular file", where=where, todo="Name a file, not a folder or device"
+            )
+        if status.st_size > limit:
+            raise error(
+                f"The file has {status.st_size:,} bytes; at most {limit:,} are read",
+                where=where,
+                todo="Make it smaller: a declaration holds values, not data",
+            )
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "the path cannot be used"
+        raise error(
+            f"The file cannot be read: {reason}", where=where, todo="Check the path"
+        ) from None
+    if len(content) > limit:
+        raise error(f"The file is larger than {limit:,} bytes", where=where, todo="Make it smaller")
+    return content
+
+
+def read_toml(path: Path, error: type[WorkbenchError]) -> dict[str, Any]:
+    """Read a TOML file under limits of size and nesting.
+
+    Raises
+    ------
+    WorkbenchError
+        Of the class `error`, naming what cannot be read.
+    """
+    content = read_file(path, error)
+    where = show(str(path), 200)
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise error(
+            f"Byte {exc.start} is not UTF-8", where=where, todo="Save the file as UTF-8"
+        ) from None
+    # tomllib copies a dotted key once for each part: a key of 100,000 parts takes minutes.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") > 300 or len(line) > 100_000:
+            raise error(f"Line {number} is too long to be read", where=where, todo="Shorten it")
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        raise error(
+            f"Not valid TOML: {show(str(exc), 160)}", where=where, todo="Correct it"
+        ) from None
+    except (ValueError, RecursionError) as exc:
+        reason = "nested too deeply" if isinstance(exc, RecursionError) else "a number is too long"
+        raise error(f"Not readable as TOML: {reason}", where=where, todo="Correct it") from None
+    depth, number = _measure(data)
+    if depth > MAX_DEPTH:
+        raise error(f"Nested deeper than {MAX_DEPTH} levels", where=where, todo="Flatten it")
+    if number > MAX_VALUES:
+        todo = "Make it smaller: a declaration holds values, not data"
+        raise error(f"The file holds more than {MAX_VALUES:,} values", where=where, todo=todo)
+    return data
+
+
+def validate(
+    model: type[Model], data: Mapping[str, Any], file: Path | str, error: type[WorkbenchError]
+) -> Model:
+    """Return `data` as a `model`, or refuse it with every problem named.
+
+    Raises
+    ------
+    WorkbenchError
+        Of the class `error`, with file, key, allowed values and the nearest good one.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as exc:
+        refuse(_problems(exc, model, data, show(str(file), 200)), error, exc.error_count())
+        raise  # unreachable: a ValidationError always holds at least one problem
+
+
+def is_name(text: str) -> bool:
+    """Return whether `text` can be an id or a name: `[a-z][a-z0-9_]{0,63}`.
+
+    Examples
+    --------
+    >>> is_name("age_band"), is_name("Age"), is_name("__class__")
+    (True, False, False)
+    """
+    return len(text) <= 64 and _NAME.fullmatch(text) is not None
+
+
+def is_printable(text: str, newlines: bool = False) -> bool:
+    """Return whether `text` holds no control, format or surrogate character."""
+    if newlines:
+        text = text.replace("\n", " ")
+    return all(c.isprintable() or unicodedata.category(c) == "Zs" for c in text)
+
+
+def inside(folder: Path, path: str) -> Path:
+    """Return `folder / path` if it stays inside `folder`, links followed.
+
+    Raises
+    ------
+    ValueError
+        When a link leads out of the folder.
+    """
+    try:
+        resolved = (folder / path).resolve()
+        good = resolved.is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):
+        good = False
+    if not good:
+        raise ValueError(f"{show(path)!r} leads out of its folder")
+    return folder / path
+
+
+def card(title: str, rows: Mapping[str, str]) -> str:
+    """Return a title and rows as a small HTML table, escaped."""
+    lines = [
+        f"<tr><th style='text-align:left'>{html.escape(k)}</th>"
+        f"<td style='text-align:left'>{html.escape(v)}</td></tr>"
+        for k, v in rows.items()
+    ]
+    return f"<strong>{html.escape(title)}</strong><table>{''.join(lines)}</table>"
+
+
+def _check_name(text: str) -> str:
+    if not is_name(text):
+        raise refusal(
+            f"{show(text)!r} cannot be a name",
+            "Use 1 to 64 of a-z, 0-9 and _, a letter first",
+        )
+    return text
+
+
+def _check_path(text: str) -> str:
+    parts = text.split("/")
+    good = len(text) <= 512 and all(_PATH_PART.fullmatch(p) and p not in (".", "..") for p in parts)
+    if not good or str(PurePosixPath(text)) != text:
+        raise refusal(
+            f"{show(text)!r} cannot be a path here",
+            "Write a path below the study folder, of letters, digits, '_', '-', '.' and '/'",
+        )
+    return text
+
+
+def _check_line(text: str) -> str:
+    return _check_text(text, 500, newlines=False)
+
+
+def _check_prose(text: str) -> str:
+    return _check_text(text, 5000, newlines=True)
+
+
+def _check_text(text: str, limit: int, *, newlines: bool) -> str:
+    if not text.strip() or len(text) > limit:
+        raise refusal(f"A text has {len(text):,} characters", f"Write 1 to {limit:,} characters")
+    if not is_printable(text, newlines):
+        raise refusal(f"{show(text)!r} holds a control character", "Remove it")
+    return text
+
+
+def _as_texts(value: object) -> object:
+    return {"en": value} if isinstance(value, str) else value
+
+
+def _check_texts(value: dict[str, str]) -> dict[str, str]:
+    for language in value:
+        if language not in LANGUAGES:
+            raise refusal(f"Unknown language {show(language)!r}", suggest(language, LANGUAGES))
+    if "en" not in value:
+        raise refusal("The English text is missing", "Write en = '…'")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+"""An id or a name: `[a-z][a-z0-9_]{0,63}`."""
+InnerPath = Annotated[str, AfterValidator(_check_path)]
+"""A relative path of plain ASCII parts that stays inside its folder."""
+Line = Annotated[str, AfterValidator(_check_line)]
+"""One printable line."""
+Prose = Annotated[str, AfterValidator(_check_prose)]
+"""Printable text of several lines."""
+Texts = Annotated[dict[str, Prose], BeforeValidator(_as_texts), AfterValidator(_check_texts)]
+"""A text by language; a plain string is the English one."""
+
+
+def _measure(data: object) -> tuple[int, int]:
+    """Return how deep data are nested and how many values they hold, up to the limits."""
+    deepest, number, todo = 0, 0, [(data, 1)]
+    while todo and deepest <= MAX_DEPTH and number <= MAX_VALUES:
+        value, depth = todo.pop()
+        deepest, number = max(deepest, depth), number + 1
+        if isinstance(value, dict):
+            todo += [(inner, depth + 1) for inner in value.values()]
+        elif isinstance(value, list):
+            todo += [(inner, depth + 1) for inner in value]
+    return deepest, number
+
+
+def _problems(
+    exc: ValidationError, model: type[BaseModel], data: object, file: str
+) -> list[Problem]:
+    found = []
+    for entry in exc.errors(include_url=False, include_input=False)[:10]:
+        loc = tuple(p for p in entry["loc"] if p != "[key]")
+        where = f"{file}, {_key(loc, data)}" if loc else file
+        last = show(str(loc[-1])) if loc else ""
+        context: dict[str, Any] = entry.get("ctx", {})
+        kind = entry["type"]
+        if kind == "extra_forbidden":
+            known = _keys_at(model, loc[:-1])
+            found.append(Problem(f"Unknown key {last!r}", where, suggest(str(loc[-1]), known)))
+        elif kind == "missing":
+            found.append(Problem(f"The key {last!r} is missing", where, f"Write {last} = …"))
+        elif kind == "literal_error":
+            allowed = re.findall(r"'([^']*)'", context["expected"])
+            given = str(_value_at(loc, data) if "[key]" not in entry["loc"] else loc[-1])
+            close = nearest(given, allowed)
+            advice = f"Did you mean {close!r}? " if close else ""
+            found.append(
+                Problem(
+                    f"{show(given)!r} is not allowed for {last!r}",
+                    where,
+                    f"{advice}Allowed: {', '.join(allowed)}",
+                )
+            )
+        elif kind == "refused":
+            found.append(Problem(context["what"], where, context["todo"]))
+        else:
+            given = show(_value_at(loc, data))
+            rule = entry["msg"].removeprefix("Input ").removeprefix("Value error, ")
+            found.append(Problem(f"{last!r} is {given}: it {rule}", where, f"Correct {last}"))
+    return found
+
+
+def _key(loc: Iterable[int | str], data: object) -> str:
+    """Name a place by the ids of the tables on the way, not by their positions."""
+    parts: list[str] = []
+    for part in loc:
+        if isinstance(part, int) and isinstance(data, list) and part < len(data):
+            data = data[part]
+            names = [data.get("id"), data.get("name")] if isinstance(data, dict) else []
+            named = [n for n in names if isinstance(n, str) and is_name(n)]
+            parts.append(named[0] if named else f"{part + 1}")
+        else:
+            data = data.get(part) if isinstance(data, dict) else None
+            parts.append(show(str(part)))
+    return ".".join(parts)
+
+
+def _value_at(loc: Iterable[int | str], data: object) -> object:
+    for part in loc:
+        try:
+            data = data[part]  # type: ignore[index]
+        except (TypeError, KeyError, IndexError):
+            break
+    return data
+
+
+def _keys_at(model: type[BaseModel], loc: Iterable[int | str]) -> list[str]:
+    annotation: object = model
+    for part in loc:
+        annotation = _inner(annotation, part)
+    found = _models(annotation)
+    return sorted({name for m in found for name in m.model_fields})
+
+
+def _inner(annotation: object, part: int | str) -> object:
+    for candidate in _models(annotation):
+        if part in candidate.model_fields:
+            return candidate.model_fields[str(part)].annotation
+    for plain in _plain(annotation):
+        if get_origin(plain) in (list, dict, tuple):
+            return get_args(plain)[-1]
+    return None
+
+
+def _models(annotation: object) -> list[type[BaseModel]]:
+    return [p for p in _plain(annotation) if isinstance(p, type) and issubclass(p, BaseModel)]
+
+
+def _plain(annotation: object) -> list[object]:
+    """Return the members of a union, without the wrapping of Annotated."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _plain(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return [inner for arg in get_args(annotation) for inner in _plain(arg)]
+    return [annotation]

@@ -1,0 +1,379 @@
+"""Site: an institution as site.toml declares it; nothing it names is opened here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from workbench.declaration import (
+    LANGUAGES,
+    Declared,
+    Line,
+    Name,
+    Problem,
+    Texts,
+    is_name,
+    is_printable,
+    read_toml,
+    refusal,
+    refuse,
+    validate,
+)
+from workbench.disclosure.policy import Policy
+from workbench.errors import SiteError, show, suggest
+from workbench.findings import Finding
+from workbench.study_file import PolicyTable, plain
+
+LOCAL = ("path", "folder", "file")
+"""Keys of [archive] that name a place on this machine."""
+
+
+def _check_place(text: str) -> str:
+    if not text.strip() or len(text) > 1024 or not is_printable(text):
+        raise refusal(f"{show(text)!r} cannot be a path", "Write 1 to 1,024 printable characters")
+    return text
+
+
+Place = Annotated[str, AfterValidator(_check_place)]
+
+
+def _check_plain(value: object) -> object:
+    parts = value if isinstance(value, list) else [value]
+    if isinstance(value, dict):
+        parts = [*value, *value.values()]
+    good = (
+        isinstance(p, bool | int | str) or (isinstance(p, float) and math.isfinite(p))
+        for p in parts
+    )
+    if not all(good) or not all(is_printable(p) for p in parts if isinstance(p, str)):
+        raise refusal(
+            f"{show(value)} cannot be a value here",
+            "Write a text, a number, true or false, a list of texts, or { name = 'text' }",
+        )
+    return value
+
+
+Plain = Annotated[Any, AfterValidator(_check_plain)]
+"""What an archive's opener may be told."""
+
+
+class SiteTable(Declared):
+    """Table `[site]`."""
+
+    id: Name
+    name: Line
+    country: Line | Literal[""] = ""
+    kind: Literal["real", "public", "pretend"]
+    card: Place | None = None
+
+
+class DaskTable(Declared):
+    """Table `[dask]`: a scheduler that runs, or workers to start."""
+
+    scheduler: Annotated[str, Field(pattern=r"^(tcp|tls)://[A-Za-z0-9.\[\]:_-]{1,253}$")] | None = (
+        None
+    )
+    workers: Annotated[int, Field(ge=1, le=1024)] | None = None
+    processes: bool = True
+
+    @model_validator(mode="after")
+    def _check(self) -> DaskTable:
+        if (self.scheduler is None) == (self.workers is None):
+            raise refusal("[dask] needs 'scheduler' or 'workers'", "Write one of them")
+        return self
+
+
+class KeyTable(Declared):
+    """Table `[key]`: the private key that signs releases."""
+
+    file: Place
+    kind: Literal["real", "demo"]
+
+
+class CannotAnswer(Declared):
+    """Table `[[cannot_answer]]`: a column this site does not hold, and why."""
+
+    column: Name
+    reason: Texts
+
+
+class SiteFile(Declared):
+    """All of a site.toml."""
+
+    site: SiteTable
+    archive: dict[Name, Plain]
+    tables: dict[Name, Place] = Field(default_factory=dict)
+    policy: PolicyTable = PolicyTable()
+    dask: DaskTable | None = None
+    key: KeyTable | None = None
+    cannot_answer: list[CannotAnswer] = Field(default_factory=list, max_length=500)
+
+
+@dataclass(frozen=True)
+class Site:
+    """Hold what a site.toml declares; made by `read_site`.
+
+    Parameters
+    ----------
+    path
+        The site.toml.
+    file
+        Its validated content.
+    policy
+        The disclosure policy, at least as strict as the floor.
+    """
+
+    path: Path
+    file: SiteFile = field(repr=False)
+    policy: Policy
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the site.toml; its paths start here."""
+        return self.path.parent
+
+    @property
+    def id(self) -> str:
+        """Name of the site in files and keys."""
+        return self.file.site.id
+
+    @property
+    def name(self) -> str:
+        """Name of the site for people."""
+        return self.file.site.name
+
+    @property
+    def country(self) -> str:
+        """Country, or ""."""
+        return self.file.site.country
+
+    @property
+    def kind(self) -> str:
+        """Whether the site is real, public or pretend."""
+        return self.file.site.kind
+
+    @property
+    def card(self) -> Path | None:
+        """Path of the data card, if there is one."""
+        return None if self.file.site.card is None else self.locate(self.file.site.card)
+
+    @property
+    def archive(self) -> Mapping[str, Any]:
+        """Table `[archive]` as it is written; `kind` says what opens it."""
+        return dict(self.file.archive)
+
+    @property
+    def tables(self) -> Mapping[str, Path]:
+        """Path of each clinical table by name."""
+        return {name: self.locate(path) for name, path in self.file.tables.items()}
+
+    @property
+    def dask(self) -> Mapping[str, str | int | bool]:
+        """Table `[dask]`: `scheduler`, or `workers` and `processes`; empty for threads."""
+        if self.file.dask is None:
+            return {}
+        left_out = {"processes"} if self.file.dask.workers is None else set()
+        return self.file.dask.model_dump(exclude_none=True, exclude=left_out)
+
+    @property
+    def key(self) -> KeyTable | None:
+        """Table `[key]`, if there is one."""
+        return self.file.key
+
+    @property
+    def key_path(self) -> Path | None:
+        """Path of the private key, if there is one."""
+        return None if self.key is None else self.locate(self.key.file)
+
+    @property
+    def cannot_answer(self) -> Mapping[str, Mapping[str, str]]:
+        """Reason by language, by column that this site cannot answer."""
+        return {entry.column: entry.reason for entry in self.file.cannot_answer}
+
+    def reason(self, column: str, language: str = "en") -> str:
+        """Return why a column cannot be answered; "" if it can."""
+        texts = self.cannot_answer.get(column, {})
+        return texts.get(language, texts.get("en", ""))
+
+    def locate(self, path: str) -> Path:
+        """Return a declared path, which starts at the folder of site.toml."""
+        return self.folder / path
+
+    @cached_property
+    def digest(self) -> str:
+        """Sha256 of the declaration without key and Dask, which change no result."""
+        declared = plain(self.file.model_dump(exclude={"key", "dask"}, exclude_defaults=True))
+        text = json.dumps(declared, ensure_ascii=False, sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def stamps(self) -> dict[str, str]:
+        """Return count, size and digest of names, sizes and times of each declared local path.
+
+        Returns
+        -------
+        dict
+            Key of site.toml, e.g. "tables.reports", to "files:bytes:digest" or "absent". Nothing
+            is opened, and no path stands in the result.
+        """
+        places = {f"archive.{k}": v for k, v in self.file.archive.items() if k in LOCAL}
+        places |= {f"tables.{k}": v for k, v in self.file.tables.items()}
+        return {
+            key: _stamp(self.locate(place))
+            for key, place in sorted(places.items())
+            if isinstance(place, str)
+        }
+
+    def check(self) -> list[Finding]:
+        """Return what is wrong or doubtful about the declaration."""
+        found: list[Finding] = []
+        for key, stamp in self.stamps().items():
+            if stamp == "absent":
+                found.append(
+                    Finding(
+                        "fail",
+                        "paths",
+                        "There is nothing here",
+                        f"site.toml, {key}",
+                        todo="Correct the path",
+                    )
+                )
+        if self.kind != "real" and (self.card is None or not self.card.is_file()):
+            found.append(
+                Finding(
+                    "review",
+                    "card",
+                    "There is no data card",
+                    "site.toml, site.card",
+                    todo="Write card.md",
+                )
+            )
+        if self.key is None:
+            found.append(
+                Finding(
+                    "review", "key", "There is no key", "site.toml, key", todo="Run 'workbench key'"
+                )
+            )
+        if self.kind == "public":
+            for column, texts in self.cannot_answer.items():
+                for language in LANGUAGES:
+                    if language not in texts:
+                        what = f"The reason for {column!r} is missing in {language}"
+                        found.append(
+                            Finding("review", "labels", what, f"site.toml, cannot_answer.{column}")
+                        )
+        return found or [Finding("pass", "site", "The declaration is complete", "site.toml")]
+
+    def _repr_html_(self) -> str:
+        from workbench.declaration import card
+
+        rows = {
+            "id": f"{self.id} ({self.kind})",
+            "archive": str(self.archive["kind"]),
+            "tables": ", ".join(self.tables) or "none",
+            "cannot answer": ", ".join(self.cannot_answer) or "nothing declared",
+        }
+        return card(self.name, rows)
+
+
+def read_site(path: Path | str) -> Site:
+    """Read and validate a site; nothing but the site.toml is opened.
+
+    Parameters
+    ----------
+    path
+        The site.toml, or its folder.
+
+    Returns
+    -------
+    Site
+
+    Raises
+    ------
+    SiteError
+        When the file is not what it must be; all problems are named together.
+    """
+    path = Path(path)
+    if path.suffix != ".toml":
+        path = path / "site.toml"
+    data = read_toml(path, SiteError)
+    file = validate(SiteFile, data, path.name, SiteError)
+    refuse(_cross_problems(file, path), SiteError)
+    return Site(path, file, file.policy.policy())
+
+
+def _cross_problems(file: SiteFile, path: Path) -> list[Problem]:
+    found = []
+    kind = file.archive.get("kind")
+    if not isinstance(kind, str) or not is_name(kind):
+        found.append(
+            Problem("The archive has no kind", f"{path.name}, archive.kind", 'Write kind = "table"')
+        )
+    columns = [entry.column for entry in file.cannot_answer]
+    found += [
+        Problem(f"The column {c!r} stands twice", f"{path.name}, cannot_answer.{c}", "Remove one")
+        for c in sorted({c for c in columns if columns.count(c) > 1})
+    ]
+    for key, place in _places(file):
+        if not isinstance(place, str) or not is_printable(place) or not place:
+            found.append(Problem("The value is no path", f"{path.name}, {key}", "Write one text"))
+        # A declaration that travels in a repository must not reach into the reader's machine.
+        elif file.site.kind != "real" and not _inside(path.parent, place):
+            found.append(
+                Problem(
+                    f"{show(place)!r} leads out of the site's folder",
+                    f"{path.name}, {key}",
+                    f"A {file.site.kind} site keeps its files beside its site.toml",
+                )
+            )
+    if file.site.kind == "real" and file.key is not None and file.key.kind == "demo":
+        todo = suggest("real", ["real"])
+        found.append(Problem("A real site has a demo key", f"{path.name}, key.kind", todo))
+    return found
+
+
+def _places(file: SiteFile) -> Iterator[tuple[str, object]]:
+    yield from ((f"archive.{k}", v) for k, v in file.archive.items() if k in LOCAL)
+    yield from ((f"tables.{k}", v) for k, v in file.tables.items())
+    if file.site.card is not None:
+        yield "site.card", file.site.card
+    if file.key is not None:
+        yield "key.file", file.key.file
+
+
+def _inside(folder: Path, place: str) -> bool:
+    try:
+        return (folder / place).resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
+def _stamp(path: Path) -> str:
+    files, size = 0, 0
+    digest = hashlib.sha256()
+    try:
+        entries = sorted(_walk(path)) if path.is_dir() else [("", path.stat())]
+    except OSError:
+        return "absent"
+    for name, status in entries:
+        files += 1
+        size += status.st_size
+        digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="replace"))
+    return f"{files}:{size}:{digest.hexdigest()[:16]}"
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        for name in names:
+            path = Path(parent, name)
+            # A link that leads nowhere counts as itself.
+            yield str(path.relative_to(folder)), path.stat() if path.exists() else path.lstat()
