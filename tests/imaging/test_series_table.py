@@ -1,0 +1,154 @@
+"""Series tables: what is broken or hostile is refused by name, soon, and without its values."""
+
+import contextlib
+import time
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.imaging.test_archive import GOOD
+from workbench.errors import SiteError
+from workbench.imaging.archive import KEYWORDS
+from workbench.imaging.series_table import open_series_table
+
+SECRET = "Ivanova^Anna"
+
+
+def table(folder, content, name="t.csv", **declared):
+    """Open a table of given content, and read all of it."""
+    path = folder / name
+    if isinstance(content, pl.DataFrame):
+        content.write_parquet(path) if name.endswith("parquet") else content.write_csv(path)
+    elif content is not None:
+        path.write_bytes(content)
+    opened = open_series_table({"path": name} | declared, folder, KEYWORDS)
+    opened.validate()
+    return opened.scan().collect()
+
+
+def with_column(**columns):
+    return pl.DataFrame(GOOD | columns, strict=False)
+
+
+HEAD = b"exam_uid,patient_id,modality,instances\n"
+BROKEN = {
+    "no such file": (None, "t.csv", "no such table"),
+    "empty": (b"", "t.csv", "no column names"),
+    "not Parquet": (b"exam_uid\n1\n", "t.parquet", "not a Parquet file"),
+    "cut Parquet": (b"PAR1" + b"\0" * 100, "t.parquet", "damaged"),
+    "binary": (b"\x7fELF\0\0\0\n" * 10, "t.csv", "neither Parquet nor UTF-8"),
+    "UTF-16": ("exam_uid,patient_id,modality\n".encode("utf-16"), "t.csv", "neither Parquet"),
+    "Windows encoding": (HEAD + f"1,{SECRET},КТ,2\n".encode("cp1251"), "t.csv", "not UTF-8"),
+    "longer row": (HEAD + f"1,{SECRET},CT,2,3,4\n".encode() * 3, "t.csv", "differ in length"),
+    "double column": (b"exam_uid,exam_uid,patient_id,modality\n", "t.csv", "stands twice"),
+    "huge header": (b"a" * 2_000_000, "t.csv", "first line"),
+    "no modality": (b"exam_uid,patient_id\n1,2\n", "t.csv", "no column for 'modality'"),
+    "text as number": (HEAD + f"1,{SECRET},CT,many\n".encode(), "t.csv", "instances"),
+    "negative": (HEAD + b"1,p,CT,-2\n", "t.csv", "instances"),
+    "half an image": (HEAD + b"1,p,CT,2.5\n", "t.csv", "instances"),
+    "infinite": (HEAD + b"1,p,CT,inf\n", "t.csv", "instances"),
+    "control character": (HEAD + b"1,p\x1b[31m,CT,2\n", "t.csv", "patient_id"),
+    "long identifier": (HEAD + b"1," + b"p" * 300 + b",CT,2\n", "t.csv", "patient_id"),
+    "huge text": (HEAD + b"1,p," + b"x" * 10_000_000 + b",2\n", "t.csv", "modality"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_tables_are_refused_by_name(tmp_path, case):
+    content, name, words = BROKEN[case]
+    start = time.monotonic()
+    with pytest.raises(SiteError) as caught:
+        table(tmp_path, content, name)
+    assert time.monotonic() - start < 5
+    assert words in str(caught.value)
+    assert name in str(caught.value)
+    assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"instances": [[1], [2], [3]]},
+        {"patient_id": [b"\xff", b"b", b"c"]},
+        {"exam_uid": [1.5, 2.5, 3.5]},
+    ],
+)
+def test_columns_of_another_type_are_refused(tmp_path, columns):
+    with pytest.raises(SiteError, match=next(iter(columns))):
+        table(tmp_path, with_column(**columns), "t.parquet")
+
+
+def test_folders_and_devices_are_no_tables(tmp_path):
+    (tmp_path / "t.csv").mkdir()
+    with pytest.raises(SiteError, match="folder"):
+        table(tmp_path, None)
+    with pytest.raises(SiteError, match="no such table"):
+        open_series_table({"path": "/dev/zero"}, tmp_path, KEYWORDS)
+    for path in ("a\0b", "x" * 100_000, None, 5, ""):
+        with pytest.raises(SiteError):
+            open_series_table({"path": path}, tmp_path, KEYWORDS)
+
+
+@pytest.mark.parametrize(
+    ("declared", "words"),
+    [
+        ({"columns": {"modalty": "modality"}}, "Did you mean 'modality'"),
+        ({"columns": {"modality": "modalty"}}, "Did you mean 'modality'"),
+        ({"columns": {"modality": ["x"]}}, "no column"),
+        ({"columns": "exam_uid"}, "no table"),
+        ({"level": "image"}, "level"),
+    ],
+)
+def test_a_wrong_declaration_names_the_nearest(tmp_path, declared, words):
+    with pytest.raises(SiteError, match=words):
+        table(tmp_path, pl.DataFrame(GOOD), **declared)
+
+
+def test_whole_numbers_may_name_patients_and_nan_is_missing(tmp_path):
+    frame = with_column(patient_id=[7, 7, 8], megabytes=[1.0, float("nan"), None])
+    rows = table(tmp_path, frame, "t.parquet").sort("series_uid")
+    assert rows["patient_id"].to_list() == ["7", "7", "8"]
+    assert rows["megabytes"].to_list() == [1.0, None, None]
+
+
+def test_a_series_that_stands_twice_counts_once(tmp_path):
+    frame = pl.concat(
+        [pl.DataFrame(GOOD), pl.DataFrame(GOOD).with_columns(instances=pl.lit(99, pl.Int64))]
+    )
+    assert table(tmp_path, frame)["instances"].sort().to_list() == [10, 20, 30]
+
+
+def test_semicolons_blanks_and_byte_order_mark(tmp_path):
+    text = "\ufeffexam_uid;patient_id;modality\r\n 1 ; p ;CT\r\n;p;CT\r\n"
+    rows = table(tmp_path, text.encode())
+    assert rows["exam_uid"].sort(nulls_last=True).to_list() == ["1", None]
+    assert rows["patient_id"].to_list() == ["p", "p"]
+
+
+def test_an_exam_of_several_modalities_becomes_a_row_for_each(tmp_path):
+    frame = pl.DataFrame(
+        {
+            "exam_uid": ["1", "1", "2"],
+            "patient_id": ["p"] * 3,
+            "modality": ["PT/CT", "PT/CT", "MR"],
+            "instances": [7, 7, 3],
+        }
+    )
+    rows = table(tmp_path, frame, level="exam")
+    assert sorted(rows.select("modality", "instances").rows()) == [
+        ("CT", None),
+        ("MR", 3),
+        ("PT", 7),
+    ]
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_read_or_refused(tmp_path_factory, content):
+    folder = tmp_path_factory.mktemp("table")
+    for start in (b"", HEAD):
+        with contextlib.suppress(SiteError):
+            assert table(folder, start + content).columns == list(KEYWORDS)

@@ -1,0 +1,265 @@
+"""Archive: the series an institution holds, whatever holds them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from workbench.errors import SiteError, UsageError, show, suggest
+from workbench.imaging.series_table import open_series_table
+
+if TYPE_CHECKING:
+    from workbench.site import Site
+
+KEYWORDS = {
+    "exam_uid": "StudyInstanceUID",
+    "patient_id": "PatientID",
+    "series_uid": "SeriesInstanceUID",
+    "modality": "Modality",
+    "manufacturer": "Manufacturer",
+    "model": "ManufacturerModelName",
+    "body_part": "BodyPartExamined",
+    "exam_description": "StudyDescription",
+    "series_description": "SeriesDescription",
+    "age_years": "PatientAge",
+    "sex": "PatientSex",
+    "instances": "NumberOfSeriesRelatedInstances",
+    "megabytes": "SeriesMegabytes",
+}
+"""Our column -> the DICOM keyword that a table may use for it instead."""
+IDC_KEYWORDS = KEYWORDS | {"instances": "instanceCount", "megabytes": "series_size_MB"}
+TEXTS = ("modality", "manufacturer", "model", "body_part", "exam_description", "series_description")
+OLDEST = 130
+"""An age above this many years is not believed."""
+_YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+_SEXES = {"F": "F", "FEMALE": "F", "W": "F", "M": "M", "MALE": "M", "O": "O", "OTHER": "O"}
+_NOT_STATED = ("", "NA", "N/A", "NAN", "NONE", "NULL", "UNKNOWN", "UNSPECIFIED", "NOT SPECIFIED")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What an opener returns.
+
+    Parameters
+    ----------
+    scan
+        Return the columns of `KEYWORDS` as they are stored: identifiers as clean text, age and
+        sex as text in DICOM's notation, `instances` as Int64, `megabytes` as Float64.
+    fingerprint
+        Return a text that changes when the content does.
+    validate
+        Raise SiteError if a value cannot be read.
+    notes
+        What was ignored.
+    """
+
+    scan: Callable[[], pl.LazyFrame]
+    fingerprint: Callable[[], str]
+    validate: Callable[[], None] = lambda: None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Name the series of an institution; nothing is read until rows are asked for.
+
+    Parameters
+    ----------
+    site_id
+        Id of the site.
+    kind
+        Kind of archive, a key of `KINDS`.
+    sample
+        Number of patients to keep, chosen by the smallest digests of their ids, or None for all.
+    notes
+        What was ignored at opening, such as columns that are not used.
+    """
+
+    site_id: str
+    kind: str
+    sample: int | None = None
+    notes: tuple[str, ...] = ()
+    source: Source = field(repr=False, kw_only=True)
+
+    def series(self) -> pl.LazyFrame:
+        """Return one row a series.
+
+        Returns
+        -------
+        polars.LazyFrame
+            exam_uid, patient_id, series_uid, modality, manufacturer, model, body_part,
+            exam_description, series_description, age_years (a), sex (F, M, O), instances (1),
+            megabytes (MB). What is not stated is null, and so is an age or sex nobody can have.
+
+        Raises
+        ------
+        SiteError
+            If a value cannot be read.
+        """
+        return tidy(self.scan())
+
+    def scan(self) -> pl.LazyFrame:
+        """Return one row a series, text and ages as they are stored; `tidy` makes them series.
+
+        Raises
+        ------
+        SiteError
+            If a value cannot be read.
+        """
+        self.source.validate()
+        frame = self.source.scan()
+        if self.sample is None:
+            return frame
+        ids = frame.select(pl.col("patient_id").unique()).collect()["patient_id"].drop_nulls()
+        chosen = sorted(ids.to_list(), key=lambda i: hashlib.sha256(i.encode()).digest())
+        return frame.filter(pl.col("patient_id").is_in(chosen[: self.sample]))
+
+    def fingerprint(self) -> str:
+        """Return a text that changes when what would be read changes."""
+        kept = "all patients" if self.sample is None else f"sample of {self.sample} patients"
+        return f"{self.source.fingerprint()}; {kept}"
+
+
+def open_archive(site: Site | Path | str) -> Archive:
+    """Open the archive that a site declares.
+
+    The environment variable WORKBENCH_SAMPLE, if set, limits it to that many patients.
+
+    Parameters
+    ----------
+    site
+        A Site, or the path of a `site.toml`.
+
+    Raises
+    ------
+    SiteError
+        If the site declares no archive, or one of unknown kind, or it cannot be opened.
+    """
+    if isinstance(site, (str, Path)):
+        from workbench.site import read_site
+
+        site = read_site(Path(site))
+    declared: Mapping[str, Any] = site.archive or {}
+    kind = str(declared.get("kind", ""))
+    if kind not in KINDS:
+        raise SiteError(
+            f"Unknown kind of archive {show(kind)!r}" if kind else "The site declares no archive",
+            where=f"{show(str(site.path), 200)}, archive.kind",
+            todo=suggest(kind, KINDS),
+        )
+    source = KINDS[kind](declared, Path(site.folder))
+    return Archive(site.id, kind, _sample_size(), source.notes, source=source)
+
+
+def tidy(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Return stored text as values: null where nothing is stated or nobody can have the value.
+
+    Examples
+    --------
+    >>> stored = {"age_years": ["045Y", "018M", "155Y", None], "sex": ["m", "F", "6657", ""],
+    ...           "body_part": [" CHEST", "UNKNOWN", "", None]}
+    >>> tidy(pl.LazyFrame(stored)).collect().rows()
+    [(45.0, 'M', 'CHEST'), (1.5, 'F', None), (None, None, None), (None, None, None)]
+    """
+    held = frame.collect_schema().names()
+    read = {"age_years": _read_age, "sex": _read_sex} | dict.fromkeys(TEXTS, _read_text)
+    return frame.with_columns(read[name](pl.col(name)) for name in held if name in read)
+
+
+def _read_age(stored: pl.Expr) -> pl.Expr:
+    """Read an age string (DICOM PS3.5, 6.2, AS): a number and D, W, M or Y."""
+    text = stored.str.strip_chars().str.to_uppercase()
+    factor = text.str.tail(1).replace_strict(_YEARS, default=None, return_dtype=pl.Float64)
+    years = text.str.head(-1).cast(pl.Float64, strict=False) * factor
+    return pl.when(years.is_between(0, OLDEST)).then(years)
+
+
+def _read_sex(stored: pl.Expr) -> pl.Expr:
+    """Read a sex (DICOM PS3.3, C.7.1.1): F, M or O."""
+    text = stored.str.strip_chars().str.to_uppercase()
+    return text.replace_strict(_SEXES, default=None, return_dtype=pl.String)
+
+
+def _read_text(stored: pl.Expr) -> pl.Expr:
+    text = stored.str.strip_chars()
+    return pl.when(~text.str.to_uppercase().is_in(_NOT_STATED)).then(text)
+
+
+def _sample_size() -> int | None:
+    text = os.environ.get("WORKBENCH_SAMPLE", "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:12]) < 10**9):
+        raise UsageError(
+            f"WORKBENCH_SAMPLE is {show(text)!r}",
+            where="environment variable WORKBENCH_SAMPLE",
+            todo="Set it to a number of patients, 1 or more, or unset it",
+        )
+    return int(text)
+
+
+def _require_keys(declared: Mapping[str, Any], allowed: set[str]) -> None:
+    for key in declared:
+        if key not in allowed:
+            raise SiteError(
+                f"Unknown key {show(str(key))!r}", where="archive", todo=suggest(str(key), allowed)
+            )
+
+
+def _open_idc(declared: Mapping[str, Any], _folder: Path) -> Source:
+    """Open a collection of NCI Imaging Data Commons, from the index that a package installs."""
+    _require_keys(declared, {"kind", "collection"})
+    try:
+        import idc_index_data
+    except ImportError:
+        raise SiteError(
+            "The index of Imaging Data Commons is not installed",
+            where="archive.kind idc",
+            todo="pip install 'imaging-workbench[datasets]'",
+        ) from None
+    path = Path(str(idc_index_data.IDC_INDEX_PARQUET_FILEPATH))
+    collection = str(declared.get("collection", ""))
+    index = pl.scan_parquet(path)
+    if collection != "*":
+        names = index.select(pl.col("collection_id").unique()).collect()["collection_id"].to_list()
+        if collection not in names:
+            raise SiteError(
+                f"Imaging Data Commons has no collection {show(collection)!r}",
+                where="archive.collection",
+                todo=suggest(collection, names),
+            )
+        index = index.filter(pl.col("collection_id") == collection)
+
+    def fingerprint() -> str:
+        version = idc_index_data.__version__
+        return f"idc-index-data {version} {file_digest(path)}; collection {collection}"
+
+    return Source(lambda: index.select(**IDC_KEYWORDS), fingerprint)
+
+
+def _open_table(declared: Mapping[str, Any], folder: Path) -> Source:
+    """Open a Parquet or CSV table that has one row a series, or one row an exam."""
+    _require_keys(declared, {"kind", "path", "columns", "level"})
+    table = open_series_table(declared, folder, KEYWORDS)
+    return Source(
+        table.scan, lambda: f"table {file_digest(table.path)}", table.validate, table.notes
+    )
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file as "sha256:…"."""
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+KINDS: dict[str, Callable[[Mapping[str, Any], Path], Source]] = {
+    "idc": _open_idc,
+    "table": _open_table,
+}
+"""Kind of archive -> its opener."""

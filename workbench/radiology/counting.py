@@ -1,0 +1,221 @@
+"""Counting: the rows of one partition of exams, made into a Summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from workbench.errors import DefinitionError, show, suggest
+from workbench.summaries import counts, histogram, moments
+from workbench.summaries.dimension import Dimension
+from workbench.summaries.summary import Summary
+
+PARTS = ("modality", "manufacturer", "model", "body_part")
+"""Columns of which an exam can have several values, one combination for each of its parts."""
+ELEMENTS = ("body_part", "description", "age", "sex")
+"""What the description of an exam can state; the values of the column `element`."""
+NUMBERS = ("age_years", "images", "megabytes")
+COLUMNS = (*PARTS, "element", "sex", *NUMBERS)
+"""What exams can be counted by."""
+SOURCES = {"age_band": "age_years"}
+"""Dimension -> the column it is made from, where the two differ and the dimension does not say."""
+
+
+class Encoder(Protocol):
+    """What turns the values of a column into positions of declared labels."""
+
+    @property
+    def dimension(self) -> Dimension:
+        """The labels."""
+
+    def encode(self, values: Any) -> npt.NDArray[np.int32]:  # noqa: ANN401 - any sequence
+        """Return the position of the label of each value."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Hold rows as integers, as the modules of `workbench.summaries` take them.
+
+    Parameters
+    ----------
+    columns : (n,) int32 each
+        Position of the label, by dimension.
+    exam, patient : (n,) int64
+        Number of the exam and of the patient in the partition.
+    values : (n,) float64 or None
+        A number of the exam; NaN if it is not known.
+    """
+
+    dimensions: tuple[Dimension, ...]
+    columns: Mapping[str, npt.NDArray[np.int32]]
+    exam: npt.NDArray[np.int64]
+    patient: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64] | None
+
+
+def make_rows(stored: pl.LazyFrame, by: Sequence[Encoder], column: str | None = None) -> Rows:
+    """Return one row for each exam and combination of labels.
+
+    Parameters
+    ----------
+    stored
+        A partition, in the order `write_exams` gave it: the exams of a patient together.
+    by
+        Dimensions of the study.
+    column
+        The number to take along.
+
+    Raises
+    ------
+    DefinitionError
+        If exams have no such column.
+    """
+    sources = [source_column(d) for d in by]
+    if column is not None and column not in NUMBERS:
+        raise DefinitionError(
+            f"Exams have no number {show(column)!r}",
+            where="columns of exams",
+            todo=suggest(column, NUMBERS),
+        )
+    held = {c: pl.col(c) for c in (*sources, column) if c in ("element", "sex", *NUMBERS)}
+    wanted = [c for c in PARTS if c in sources]
+    if wanted:
+        held["parts"] = pl.col("parts")
+    frame = stored.select(patient=pl.col("patient_id").rle_id().cast(pl.Int64), **held)
+    frame = frame.with_row_index("exam")
+    if wanted:
+        frame = frame.explode("parts").with_columns(
+            pl.col("parts").struct.field(c).alias(c) for c in wanted
+        )
+    if "element" in sources:
+        frame = frame.explode("element", empty_as_null=True)
+    table = frame.drop("parts", strict=False).collect()
+    return Rows(
+        tuple(d.dimension for d in by),
+        {d.dimension.name: _encode(d, table[s]) for d, s in zip(by, sources, strict=True)},
+        table["exam"].cast(pl.Int64).to_numpy(),
+        table["patient"].to_numpy(),
+        None if column is None else table[column].cast(pl.Float64).to_numpy(),
+    )
+
+
+def source_column(dimension: Encoder) -> str:
+    """Return the column of exams that a dimension is made from.
+
+    That is what its attribute `column` says, or the column of its own name.
+
+    Raises
+    ------
+    DefinitionError
+        If exams have no such column.
+    """
+    name = dimension.dimension.name
+    column = getattr(dimension, "column", None) or SOURCES.get(name, name)
+    if column not in COLUMNS:
+        raise DefinitionError(
+            f"Exams have no column {show(column)!r}",
+            where=f"dimension {name}",
+            todo=suggest(str(column), COLUMNS),
+        )
+    return str(column)
+
+
+def _encode(dimension: Encoder, values: pl.Series) -> npt.NDArray[np.int32]:
+    if values.dtype != pl.String:
+        return dimension.encode(values.cast(pl.Float64).to_numpy())
+    distinct = values.unique()  # each distinct text is looked up once
+    positions = pl.Series(dimension.encode(distinct.to_list()), dtype=pl.Int32)
+    return values.replace_strict(distinct, positions, return_dtype=pl.Int32).to_numpy()
+
+
+@dataclass(frozen=True)
+class Table:
+    """Name a table to make of each partition; it travels to the worker.
+
+    Parameters
+    ----------
+    by
+        Dimensions of the study.
+    population
+        Name of the set of exams.
+    """
+
+    by: tuple[Encoder, ...]
+    population: str
+
+    def __call__(self, stored: pl.LazyFrame) -> Summary:
+        """Return the Summary of one partition."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Counts(Table):
+    """Count exams and patients."""
+
+    def __call__(self, stored: pl.LazyFrame) -> Summary:
+        """Return the Summary of one partition."""
+        rows = make_rows(stored, self.by)
+        return counts.summarise(
+            rows.dimensions, rows.columns, rows.exam, rows.patient, population=self.population
+        )
+
+
+@dataclass(frozen=True)
+class Moments(Table):
+    """Sum a number of each exam and its square."""
+
+    column: str
+    unit: str
+    resolution: float
+
+    def __call__(self, stored: pl.LazyFrame) -> Summary:
+        """Return the Summary of one partition."""
+        rows = make_rows(stored, self.by, self.column)
+        return moments.summarise(
+            rows.dimensions,
+            rows.columns,
+            rows.exam,
+            rows.patient,
+            rows.values if rows.values is not None else (),
+            unit=self.unit,
+            resolution=self.resolution,
+            population=self.population,
+        )
+
+
+@dataclass(frozen=True)
+class Histogram(Table):
+    """Count exams and patients in intervals of a number."""
+
+    column: str
+    unit: str
+    edges: tuple[float, ...]
+
+    def __call__(self, stored: pl.LazyFrame) -> Summary:
+        """Return the Summary of one partition."""
+        rows = make_rows(stored, self.by, self.column)
+        return histogram.summarise(
+            rows.dimensions,
+            rows.columns,
+            rows.exam,
+            rows.patient,
+            rows.values if rows.values is not None else (),
+            edges=self.edges,
+            unit=self.unit,
+            population=self.population,
+        )
+
+
+def readable(stored: pl.LazyFrame) -> pl.LazyFrame:
+    """Return stored exams with one list column for each of `PARTS`."""
+    lists = {
+        c: pl.col("parts").list.eval(pl.element().struct.field(c)).list.drop_nulls()
+        .list.unique(maintain_order=True)
+        for c in PARTS
+    }  # fmt: skip
+    return stored.with_columns(**lists).drop("parts")
