@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from workbench.dimensions import StudyDimension
 from workbench.study_file import SUMMARY_KINDS, OutputTable, StepTable
+from workbench.summaries.dimension import Zeros
 
 FINGERPRINT = ".fingerprint"
 """File in which a step may name the state of what it opened; kept, never released."""
@@ -32,6 +33,8 @@ class Output:
         What a Summary counts; Summaries of one population at a site count the same exams.
     unit, resolution, edges
         What the kind needs: UCUM unit, step of the integer sums, edges of the base bins.
+    zeros
+        "public" if an empty interval of a histogram may be published as empty.
     requires
         Columns that a site must be able to answer.
     about
@@ -49,6 +52,7 @@ class Output:
     unit: str
     resolution: float | None
     edges: tuple[float, ...]
+    zeros: Zeros
     requires: tuple[str, ...]
     about: str
     step: str
@@ -101,6 +105,7 @@ def _output(table: OutputTable, step: str, dimensions: Mapping[str, StudyDimensi
         unit=table.unit,
         resolution=table.resolution,
         edges=tuple(float(edge) for edge in table.edges or ()),
+        zeros=table.zeros,
         requires=tuple(table.requires),
         about=table.about,
         step=step,

@@ -90,6 +90,7 @@ class OutputTable(Declared):
     dimensions: list[Name] = Field(default_factory=list, max_length=8)
     population: Name = "exams"
     unit: Line | Literal[""] = ""
+    zeros: Literal["public", "protected"] = "protected"
     resolution: Annotated[float, Field(gt=0)] | None = None
     edges: Edges | None = None
     requires: list[Name] = Field(default_factory=list)
@@ -118,6 +119,11 @@ class OutputTable(Declared):
                 raise refusal(f"The output {self.name!r} has no {key!r}", f"Write {key} = …")
             if key not in needed and given:
                 raise refusal(f"An output of kind {self.kind} has no {key!r}", f"Remove {key}")
+        if self.kind != "histogram" and self.zeros != "protected":
+            raise refusal(
+                "Only the intervals of a histogram have zeros of their own",
+                "Write zeros in the dimensions",
+            )
         if not summary and self.dimensions:
             raise refusal(f"An output of kind {self.kind} has no dimensions", "Remove dimensions")
         check_edges(self.edges or [])

@@ -12,7 +12,7 @@ import polars as pl
 
 from workbench.errors import DefinitionError, show, suggest
 from workbench.summaries import counts, histogram, moments
-from workbench.summaries.dimension import Dimension
+from workbench.summaries.dimension import Dimension, Zeros
 from workbench.summaries.summary import Summary
 
 PARTS = ("modality", "manufacturer", "model", "body_part")
@@ -195,6 +195,7 @@ class Histogram(Table):
     column: str
     unit: str
     edges: tuple[float, ...]
+    zeros: Zeros
 
     def __call__(self, stored: pl.LazyFrame) -> Summary:
         """Return the Summary of one partition."""
@@ -207,6 +208,7 @@ class Histogram(Table):
             rows.values if rows.values is not None else (),
             edges=self.edges,
             unit=self.unit,
+            zeros=self.zeros,
             population=self.population,
         )
 

@@ -15,6 +15,7 @@ from workbench.imaging.archive import Archive
 from workbench.imaging.cluster import connect
 from workbench.radiology.counting import Counts, Histogram, Moments, Table, readable
 from workbench.radiology.grouping import STORED, WHO, Tally, find_shared, group_series
+from workbench.summaries.dimension import Zeros
 from workbench.summaries.summary import Summary, combine
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ class Exams:
         *,
         unit: str,
         edges: Sequence[float],
+        zeros: Zeros = "protected",
         population: str = "exams",
     ) -> Summary:
         """Count exams and patients in intervals of a number of each exam.
@@ -142,8 +144,10 @@ class Exams:
             As for `describe`.
         edges
             Edges of the intervals.
+        zeros
+            "public" if an empty interval may be published as empty.
         """
-        return self.summarise(Histogram(tuple(by), population, column, unit, tuple(edges)))
+        return self.summarise(Histogram(tuple(by), population, column, unit, tuple(edges), zeros))
 
     def tabulate(self, output: Output, column: str | None = None) -> Summary:
         """Make the table that a study declares as an output.
@@ -173,7 +177,7 @@ def table_of(output: Output, column: str | None = None) -> Table:
     if output.kind == "moments":
         return Moments(by, population, number, output.unit, output.resolution or 1.0)
     if output.kind == "histogram":
-        return Histogram(by, population, number, output.unit, output.edges)
+        return Histogram(by, population, number, output.unit, output.edges, output.zeros)
     raise DefinitionError(
         f"The output {show(output.name)!r} is a {output.kind}, not a table",
         where=f"study.toml, {show(output.name)}",

@@ -17,6 +17,7 @@ OTHER = "other"
 MISSING = "missing"
 """The label of a value that is not there."""
 
+Zeros = Literal["public", "protected"]
 _RESERVED = frozenset({"variable", "value", "status"})
 _LONGEST = 200
 
@@ -56,7 +57,7 @@ class Dimension:
     name: str
     labels: tuple[str, ...]
     one_per: Literal["patient", "exam", "none"] = "exam"
-    zeros: Literal["public", "protected"] = "protected"
+    zeros: Zeros = "protected"
     unit: str = ""
     labels_from: Literal["codelist", "intervals", "calendar"] = "codelist"
 

@@ -192,19 +192,20 @@ def merge_bounds(
     >>> [b.item() for b in merge_bounds(tree, count, count, [tree.root], distinct=True)]
     [30.0, 50.0]
     """
+    # Plain arrays, one a node: labelled arithmetic would cost a hundred times as much.
     lower, upper = (
-        {n: bound.sel({BIN: n}, drop=True) for n in tree.nodes} for bound in (low, high)
+        dict(zip(tree.nodes, np.moveaxis(end.values, end.get_axis_num(BIN), 0), strict=True))
+        for end in (b.sel({BIN: list(tree.nodes)}) for b in (low, high))
     )
     for node in reversed(tree.nodes):
         if halves := tree.children(node):
             a, b = halves
             together = np.maximum(lower[a], lower[b]) if distinct else lower[a] + lower[b]
-            lower[node] = lower[node].fillna(together)
-            upper[node] = upper[node].fillna(upper[a] + upper[b])
+            lower[node] = np.where(np.isnan(lower[node]), together, lower[node])
+            upper[node] = np.where(np.isnan(upper[node]), upper[a] + upper[b], upper[node])
     nodes = tree.sort(cut)
-    index = xr.DataArray(list(nodes), dims=BIN, name=BIN)
-    merged = [xr.concat([of[n] for n in nodes], dim=index) for of in (lower, upper)]
-    return (
-        merged[0].transpose(*low.dims),
-        merged[1].transpose(*low.dims),
-    )
+    axis = low.get_axis_num(BIN)
+    coords = {n: c for n, c in low.coords.items() if BIN not in c.dims} | {BIN: list(nodes)}
+    ends = (np.stack([of[n] for n in nodes], axis=axis) for of in (lower, upper))
+    merged = [xr.DataArray(end, coords=coords, dims=low.dims) for end in ends]
+    return merged[0], merged[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import xarray as xr
 
 from workbench.errors import DefinitionError, PoolingError, show, suggest
 from workbench.summaries.counts import EXAMS, PATIENTS
-from workbench.summaries.dimension import Dimension
+from workbench.summaries.dimension import Dimension, Zeros
 from workbench.summaries.distinct import Integers, code_rows, count, margin_targets, with_values
 from workbench.summaries.field import Kind
 from workbench.summaries.grid import BIN, Grid
@@ -33,8 +33,8 @@ def _validate(summary: Summary) -> None:
         raise DefinitionError(
             "Edges must be floats", where="attribute edges", todo="Write 5.0, not 5"
         )
-    expected = _bin(Grid(tuple(edges)), summary.attributes["unit"])
-    if summary.dimensions[-1:] != (expected,):
+    tree, unit = Grid(tuple(edges)), summary.attributes["unit"]
+    if summary.dimensions[-1:] not in ((_bin(tree, unit, zeros),) for zeros in get_args(Zeros)):
         raise DefinitionError(
             "The last dimension is not the grid of the edges",
             where=f"dimension {BIN}",
@@ -71,8 +71,8 @@ HISTOGRAM = Kind(
 )
 
 
-def _bin(tree: Grid, unit: str) -> Dimension:
-    return Dimension(BIN, tree.nodes, one_per="none", unit=unit, labels_from="intervals")
+def _bin(tree: Grid, unit: str, zeros: Zeros) -> Dimension:
+    return Dimension(BIN, tree.nodes, "none", zeros, unit, "intervals")
 
 
 def grid_of(summary: Summary) -> Grid:
@@ -103,6 +103,7 @@ def summarise(
     *,
     edges: Sequence[float],
     unit: str,
+    zeros: Zeros = "protected",
     population: str = "exams",
     margins: bool = True,
 ) -> Summary:
@@ -119,6 +120,8 @@ def summarise(
         bins.
     unit
         UCUM unit of the values.
+    zeros
+        "public" if an empty interval may be published as empty.
 
     Raises
     ------
@@ -140,7 +143,7 @@ def summarise(
     rows, numbers = with_values(code_rows(dimensions, columns, exam, patient), values)
     leaf = np.searchsorted(np.array(tree.edges), numbers, side="right")
     cell = rows.cell * (len(tree.edges) + 1) + leaf
-    every = (*dimensions, _bin(tree, unit))
+    every = (*dimensions, _bin(tree, unit, zeros))
     size, margin = margin_targets(dimensions, margins=margins)
     size, targets = size * len(tree.nodes), _tree_targets(tree, margin)
     arrays = {

@@ -1,0 +1,168 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from tests.disclosure.tables import MODALITY, SEX, VENDOR, by, sites, tables
+from workbench.disclosure.attack import Problem, attack
+from workbench.disclosure.check import check
+from workbench.disclosure.ledger import LedgerEntry
+from workbench.disclosure.policy import Policy
+from workbench.summaries import counts
+from workbench.summaries.dimension import Dimension
+
+POLICY = Policy()
+
+
+def recorded(summaries, checked, release, policy=POLICY):
+    return [
+        LedgerEntry(release, name, summaries[name], view, policy)
+        for name, view in checked.views.items()
+    ]
+
+
+@settings(max_examples=15, deadline=None)
+@given(sites)
+def test_after_a_check_nothing_is_given_away_and_the_truth_stays_feasible(site):
+    checked = check(site, POLICY)
+    assert checked.verdict != "fail"
+    assert set(checked.views) == set(site)
+    problem = Problem(checked.views, POLICY, classes=checked.classes)
+    for found in problem.feasible():
+        table, position = problem.where[found.number]
+        truth = site[table].data["patients"].values[position]
+        assert found.low <= truth <= found.high, found
+        if checked.views[table].status["patients"].values[position] == "suppressed" and truth < 10:
+            assert found.low <= 1, found
+            assert found.high >= 9, found
+
+
+@settings(max_examples=8, deadline=None)
+@given(sites)
+def test_check_is_a_function(site):
+    once, again = check(site, POLICY), check(dict(site), POLICY)
+    assert once.findings == again.findings
+    for name, view in once.views.items():
+        assert view.equals(again.views[name])
+    for name, table in tables(60, 5).items():
+        assert table.equals(tables(60, 5)[name])  # nothing was changed in place
+
+
+@settings(max_examples=10, deadline=None)
+@given(sites)
+def test_what_left_before_leaves_again_as_it_left(site):
+    first = check(site, POLICY)
+    second = check(site, POLICY, recorded(site, first, "r1"))
+    assert second.verdict != "fail"
+    for name, view in first.views.items():
+        assert view.equals(second.views[name])
+
+
+@settings(max_examples=10, deadline=None)
+@given(sites)
+def test_a_later_table_gives_nothing_away_of_an_earlier_one(site):
+    early = {n: site[n] for n in ("by_modality", "value")}
+    late = {n: site[n] for n in ("by_vendor_sex", "values", "by_tracer")}
+    first = check(early, POLICY)
+    second = check(late, POLICY, recorded(early, first, "r1"))
+    if second.verdict == "fail":  # allowed only if it says what is given away
+        assert {f.rule for f in second.findings if f.level == "fail"} == {"exposed"}
+        assert second.views == {}
+        return
+    everything = {**first.views, **second.views}
+    assert attack(everything, POLICY, classes=dict.fromkeys(everything, "exams")) == []
+
+
+def test_a_margin_goes_before_a_cell_and_the_grand_total_last():
+    modality = Dimension("modality", ("CT", "MR"), one_per="patient")
+    column = np.repeat([0, 0, 1, 1], [60, 2, 50, 40])
+    other = np.repeat([0, 1, 0, 1], [60, 2, 50, 40])
+    who = np.arange(152)
+    vendor = Dimension("vendor", ("V", "W"), one_per="patient")
+    table = counts.summarise([modality, vendor], {"modality": column, "vendor": other}, who, who)
+    view = check({"t": table}, POLICY).views["t"]
+    words = view.status["patients"]
+    assert words.sel(modality="CT", vendor="W").item() == "suppressed"
+    assert words.sel(modality="all", vendor="all").item() == "rounded"
+    for cell in ({"modality": "CT", "vendor": "V"}, {"modality": "MR", "vendor": "V"}):
+        assert words.sel(cell).item() == "rounded"
+    # Either margin alone would leave the cell at most 4.
+    for cell in ({"modality": "CT", "vendor": "all"}, {"modality": "all", "vendor": "W"}):
+        assert words.sel(cell).item() == "suppressed"
+
+
+def test_without_a_margin_to_spare_the_smallest_cell_goes_and_the_total_stays():
+    table = by(SEX, [300, 40, 2])
+    checked = check({"t": table}, POLICY)
+    view = checked.views["t"]
+    assert view.status["patients"].values.tolist() == [
+        "rounded", "rounded", "suppressed", "suppressed",
+    ]  # fmt: skip
+    # A reader can tell what was held back from what is small.
+    assert view.status["exams"].values.tolist()[2:] == ["not_applicable", "suppressed"]
+    assert "1 of 4 cells suppressed, 1 held back" in checked.findings[-1].message
+
+
+def test_a_cell_held_back_is_held_back_in_every_table():
+    who = np.arange(342)
+    sex = np.repeat([0, 1, 2], [300, 40, 2])
+    both = counts.summarise([VENDOR, SEX], {"vendor": who % 3, "sex": sex}, who, who)
+    checked = check({"one": by(SEX, [300, 40, 2]), "two": both}, POLICY)
+    assert checked.verdict == "pass"
+    one, two = checked.views["one"].status["patients"], checked.views["two"].status["patients"]
+    for label in ("F", "M"):
+        assert one.sel(sex=label).item() == two.sel(sex=label, vendor="all").item()
+
+
+def test_an_exposed_cell_that_cannot_be_helped_fails_with_its_name():
+    fine = Dimension("sex", ("F", "M", "other"), one_per="patient", zeros="public")
+    first = check({"total": counts.summarise([], {}, range(63), range(63))}, POLICY)
+    total = counts.summarise([], {}, range(63), range(63))
+    earlier = recorded({"total": total}, first, "r1")
+    # Everything but one label left earlier; the label is small.
+    part = by(Dimension("sex", ("F", "M", "other"), one_per="patient", zeros="public"), [60, 0, 3])
+    view = dataclasses.replace(part, status=None)
+    words = {n: part.data[n].copy(data=np.full(4, "ok", "U14")) for n in part.fields}
+    leaked = dataclasses.replace(view, status=part.data.assign(words))
+    earlier.append(LedgerEntry("r0", "leak", part, leaked, POLICY))
+    checked = check({"sex": by(fine, [60, 0, 3])}, POLICY, earlier)
+    failed = [f for f in checked.findings if f.level == "fail"]
+    assert [f.rule for f in failed] == ["exposed"]
+    assert "sex=other" in failed[0].where
+    assert checked.views == {}
+
+
+def test_a_histogram_is_merged_until_the_attack_finds_nothing():
+    site = tables(300, 11)
+    checked = check(site, POLICY)
+    assert attack(checked.views, POLICY, classes=checked.classes) == []
+    words = checked.views["values"].status["patients"].values
+    assert (words == "rounded").any()
+
+
+def test_a_tighter_policy_later_does_not_fail_for_what_left_before():
+    site = {n: tables(200, 4)[n] for n in ("by_modality", "by_vendor_sex")}
+    first = check(site, POLICY)
+    assert check(site, Policy(20), recorded(site, first, "r1")).verdict != "fail"
+
+
+@pytest.mark.parametrize("bad", [None, 3, "table", {"a": 1}])
+def test_what_is_no_summary_fails(bad):
+    checked = check({"ok": by(SEX, [60, 40, 20]), "bad": bad}, POLICY)
+    assert checked.verdict == "fail"
+    assert [f.rule for f in checked.findings if f.level == "fail"] == ["readable"]
+    assert set(checked.views) == {"ok"}
+
+
+def test_a_view_and_an_unknown_kind_fail():
+    table = by(SEX, [60, 40, 20])
+    view = check({"t": table}, POLICY).views["t"]
+    for bad in (view, dataclasses.replace(table, kind="scores")):
+        checked = check({"t": bad}, POLICY)
+        assert (checked.verdict, checked.views) == ("fail", {})
+
+
+def test_nothing_to_check_passes():
+    assert check({}, POLICY).verdict == "pass"
+    assert check({"t": by(MODALITY, [0, 0, 0, 0])}, POLICY).verdict == "pass"

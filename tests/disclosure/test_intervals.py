@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from tests.disclosure.tables import MODALITY, SEX, by, sites
+from workbench.disclosure.cells import Hold, protect
+from workbench.disclosure.check import check
+from workbench.disclosure.intervals import intervals, quantile_allowed
+from workbench.disclosure.policy import Policy
+from workbench.errors import DisclosureError
+from workbench.summaries import histogram, moments
+
+POLICY = Policy()
+
+
+def holds_truth(table, view, policy):
+    low, high = intervals(view, policy)
+    truth = {n: table.data[n].values for n in ("exams", "patients")}
+    if table.kind == "moments":
+        truth |= {n: moments.finish(table)[n].values for n in ("mean", "sd")}
+    for name, values in truth.items():
+        spoken = np.isfinite(low[name].values)
+        if name in ("mean", "sd"):
+            spoken &= view.status[name].values == "rounded"
+        at = values[spoken]
+        assert (low[name].values[spoken] <= at).all(), name
+        assert (at <= high[name].values[spoken]).all(), name
+    return low, high
+
+
+@settings(max_examples=60, deadline=None)
+@given(sites)
+def test_the_truth_lies_inside(site):
+    for policy in (POLICY, Policy(15, 7, 2)):
+        for table in site.values():
+            holds_truth(table, protect(table, policy), policy)
+
+
+@settings(max_examples=15, deadline=None)
+@given(sites)
+def test_the_truth_lies_inside_what_a_check_lets_leave(site):
+    for name, view in check(site, POLICY).views.items():
+        holds_truth(site[name], view, POLICY)
+
+
+def test_bounds_are_as_the_contract_says():
+    view = protect(by(SEX, [33, 0, 4]), POLICY)
+    low, high = intervals(view, POLICY)
+    assert low.patients.values.tolist() == [34, 33, 0, 1]
+    assert high.patients.values.tolist() == [37, 36, 0, 4]
+    wide = protect(by(MODALITY, [12, 40, 0, 0]), POLICY)
+    low, high = intervals(wide, POLICY)
+    assert low.patients.values[1] == 10  # 10 stands for 8 to 12, but nothing below 10 is told
+    assert low.patients.values[3] == 0
+    assert high.patients.values[3] <= 9
+
+
+def test_a_held_back_cell_is_bounded_by_its_margin():
+    table = by(SEX, [60, 40, 3])
+    hold = Hold.nothing(table)
+    hold.cells[1] = True
+    low, high = holds_truth(table, protect(table, POLICY, hold), POLICY)
+    assert low.patients.values[1] >= 103 - 42 - 9
+    assert high.patients.values[1] < 70
+    alone = Hold.nothing(table)
+    alone.cells[:2] = True
+    low, high = holds_truth(table, protect(table, POLICY, alone), POLICY)
+    assert (low.patients.values[1], high.patients.values[1]) == (10, np.inf)
+
+
+def test_exact_has_no_bounds():
+    with pytest.raises(DisclosureError):
+        intervals(by(SEX, [60, 40, 3]), POLICY)
+
+
+def test_a_quantile_needs_the_threshold_on_both_sides():
+    def view(n, each=1):
+        who = np.arange(n * each)
+        return protect(
+            histogram.summarise(
+                [], {}, who, who // each, who % 50, edges=[10, 20, 30, 40], unit="1"
+            ),
+            POLICY,
+        )
+
+    assert quantile_allowed(view(200), 0.9, POLICY)
+    assert not quantile_allowed(view(200), 0.99, POLICY)
+    assert quantile_allowed(view(50), 0.5, POLICY)
+    assert not quantile_allowed(view(12), 0.5, POLICY)
+    # Nine patients with many exams each are nine patients.
+    assert not quantile_allowed(view(9, each=50), 0.5, POLICY)

@@ -1,0 +1,347 @@
+"""A small study with signed releases of six sites, made in seconds without running a notebook."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from workbench.disclosure.cells import protect
+from workbench.disclosure.policy import Policy
+from workbench.envelope import seal
+from workbench.keys import make_key
+from workbench.manifest import (
+    ENVELOPE,
+    MANIFEST,
+    Manifest,
+    PolicyMark,
+    RunMark,
+    SiteMark,
+    StudyMark,
+    TableMark,
+)
+from workbench.study import Study, read_study
+from workbench.summaries import counts, histogram
+from workbench.summaries.summary import Summary
+from workbench.summaries.table import render_summary
+
+STUDY = """\
+[study]
+id = "small"
+title = { en = "A small imaging service", ru = "Небольшая служба", zh = "小型影像检查服务" }
+question = { en = "What is done, for whom, on which devices, and how large is it?" }
+version = "1.2"
+status = "open"
+lead = "A. Researcher"
+licence = "CC-BY-4.0"
+
+[dimensions.modality]
+codelist = "codelists/modality.csv"
+one_per = "none"
+zeros = "public"
+label = { en = "Modality", ru = "Модальность", zh = "检查模态" }
+
+[dimensions.manufacturer]
+codelist = "codelists/manufacturer.csv"
+one_per = "exam"
+zeros = "public"
+label = { en = "Manufacturer", ru = "Производитель", zh = "制造商" }
+
+[dimensions.age_band]
+edges = [0, 18, 40, 60, 80]
+unit = "a"
+one_per = "exam"
+label = { en = "Age at the exam", ru = "Возраст", zh = "检查时年龄" }
+
+[dimensions.sex]
+codelist = "codelists/sex.csv"
+one_per = "patient"
+zeros = "public"
+label = { en = "Sex", ru = "Пол", zh = "性别" }
+
+[dimensions.element]
+codelist = "codelists/element.csv"
+one_per = "none"
+zeros = "public"
+label = { en = "Element", ru = "Элемент", zh = "要素" }
+
+[[step]]
+id = "count"
+notebook = "01_count.ipynb"
+
+[[step.output]]
+name = "exams_by_modality"
+kind = "counts"
+release = true
+dimensions = ["modality"]
+
+[[step.output]]
+name = "devices"
+kind = "counts"
+release = true
+dimensions = ["manufacturer"]
+requires = ["manufacturer"]
+
+[[step.output]]
+name = "patients_by_age_sex"
+kind = "counts"
+release = true
+dimensions = ["age_band", "sex"]
+
+[[step.output]]
+name = "images_per_exam"
+kind = "histogram"
+release = true
+dimensions = ["modality"]
+unit = "1"
+edges = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
+
+[[step.output]]
+name = "completeness"
+kind = "counts"
+release = true
+dimensions = ["element"]
+
+[dashboard]
+
+[[dashboard.section]]
+id = "activity"
+table = "exams_by_modality"
+figure = "bars"
+dimension = "modality"
+title = { en = "What is done", ru = "Что выполняется", zh = "做了哪些检查" }
+question = { en = "How many exams does each modality account for?" }
+
+[[dashboard.section]]
+id = "patients"
+table = "patients_by_age_sex"
+figure = "grouped_bars"
+measure = "patients"
+dimensions = ["age_band", "sex"]
+title = "For whom"
+question = "How old are the patients, and of which sex?"
+
+[[dashboard.section]]
+id = "devices"
+table = "devices"
+figure = "bars"
+dimension = "manufacturer"
+top = 5
+title = "On which devices"
+question = "Whose devices make the exams, and how concentrated are they?"
+
+[[dashboard.section]]
+id = "images"
+table = "images_per_exam"
+figure = "histogram"
+measure = "median"
+dimension = "modality"
+title = "How many images"
+question = "How many images does an exam hold?"
+
+[[dashboard.section]]
+id = "description"
+table = "completeness"
+figure = "shares"
+dimension = "element"
+title = "How completely described"
+question = "Which share of the exams states each element?"
+
+[[dashboard.section]]
+id = "concentration"
+table = "devices"
+figure = "forest"
+dimension = "manufacturer"
+title = "How concentrated"
+question = "How concentrated are the devices at each site?"
+"""
+HOSTILE = "<img src=x onerror=alert(1)>"
+CODELISTS = {
+    "modality": [
+        ("CT", "CT", "КТ", "计算机断层扫描"),
+        ("MR", "Magnetic resonance", "МРТ", "磁共振成像"),
+        ("DX", "Digital radiography", "Рентгенография", "数字化X线摄影"),
+        ("US", "Ultrasound", "УЗИ", "超声"),
+        ("PT", "Positron emission tomography", "ПЭТ", "正电子发射断层显像"),
+    ],
+    "manufacturer": [
+        ("ALPHA", "Alpha Imaging", "Альфа", "阿尔法"),
+        ("BETA", "Beta Medical", "Бета", "贝塔"),
+        ("GAMMA", HOSTILE, "Гамма", "伽马"),
+        ("DELTA", "Delta", "Дельта", "德尔塔"),
+    ],
+    "sex": [("F", "Female", "Женский", "女"), ("M", "Male", "Мужской", "男")],
+    "element": [
+        ("body_part", "Body part", "Область тела", "部位"),
+        ("description", "Description", "Описание", "描述"),
+        ("age", "Age", "Возраст", "年龄"),
+        ("sex", "Sex", "Пол", "性别"),
+    ],
+}
+SITES = {
+    "north": ("Northern University Hospital", 4000),
+    "south": ("Southern Regional Hospital", 1500),
+    "east": ("东方医院", 900),
+    "west": (f"West {HOSTILE}", 700),
+    "small": ("A small practice", 60),
+    "broken": ("Broken Hospital", 300),
+}
+DASHBOARD = (
+    'study = "."',
+    "from workbench.publish.dashboard import show",
+    "show(study)",
+)
+
+
+def write_study(folder: Path) -> Path:
+    """Write the study, its keys and a release of every site; return its folder."""
+    (folder / "codelists").mkdir(parents=True)
+    (folder / "study.toml").write_text(STUDY, encoding="utf-8")
+    for name, codes in CODELISTS.items():
+        rows = ["code,system,label_en,label_ru,label_zh"]
+        rows += [f'{c},local,"{en}",{ru},{zh}' for c, en, ru, zh in codes]
+        rows += ["other,,Other,Другое,其他", "missing,,Not stated,Не указано,未说明"]
+        (folder / "codelists" / f"{name}.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    _write_notebook(folder / "01_count.ipynb", ["output_dir = ''"])
+    _write_notebook(folder / "dashboard.ipynb", DASHBOARD)
+    pins = []
+    study = read_study(folder)
+    for seed, (site, (name, exams)) in enumerate(SITES.items()):
+        key = make_key(folder / f"{site}.key", "demo")
+        pins.append(
+            f"[[site]]\nid = {json.dumps(site)}\nname = {json.dumps(name)}\n"
+            f'public_key = "{key.public}"\nkind = "demo"\nvalid_from = 2020-01-01\n'
+        )
+        tables = summarise(study, exams, seed)
+        reasons = {}
+        if site == "west":
+            del tables["devices"]
+            reasons = {"devices": {"en": "the archive does not keep the manufacturer"}}
+        _write_release(folder / "releases" / site, study, site, name, key, tables, reasons, seed)
+    (folder / "sites.toml").write_text("\n".join(pins), encoding="utf-8")
+    changed = folder / "releases" / "broken" / "devices.csv"
+    changed.write_text(changed.read_text().replace("rounded", "ok", 1))
+    return folder
+
+
+def summarise(study: Study, exams: int, seed: int) -> dict[str, Summary]:
+    """Return the exact Summaries of a pretend site."""
+    rng = np.random.default_rng(seed)
+    exam = np.arange(exams)
+    patient = rng.integers(0, max(1, int(exams * 0.8)), exams)
+    sex = (np.arange(exams) * 7 % 11 < 5 + seed % 2).astype(int)[patient]
+    age = np.minimum(4, (rng.gamma(6, 9, exams) / 20).astype(int))
+    modality = rng.choice(5, exams, p=[0.42, 0.27, 0.25, 0.055, 0.005])
+    both = np.flatnonzero(modality == 4)  # a PET exam has a CT as well
+    maker = rng.choice(4, exams, p=np.roll([0.55, 0.3, 0.12, 0.03], seed))
+    images = np.round(np.exp(rng.normal(4 + 0.2 * seed, 1.4, exams))).clip(1, 20000)
+    dims = {name: d.dimension for name, d in study.dimensions.items()}
+    stated = [
+        (i, np.flatnonzero(rng.random(exams) < p))
+        for i, p in enumerate((0.7 - 0.1 * seed, 0.95, 0.99, 0.98))
+    ]
+    element = np.concatenate([np.full(len(at), i) for i, at in stated])
+    of = np.concatenate([at for _, at in stated])
+    # The margin is all exams, so exams that state nothing are rows as well.
+    rest = np.setdiff1d(exam, of)
+    missing = dims["element"].labels.index("missing")
+    element, of = np.concatenate([element, np.full(len(rest), missing)]), np.concatenate([of, rest])
+    long = np.concatenate([exam, both])
+    return {
+        "exams_by_modality": counts.summarise(
+            [dims["modality"]],
+            {"modality": np.concatenate([modality, np.zeros(len(both), int)])},
+            long,
+            patient[long],
+        ),
+        "devices": counts.summarise([dims["manufacturer"]], {"manufacturer": maker}, exam, patient),
+        "patients_by_age_sex": counts.summarise(
+            [dims["age_band"], dims["sex"]], {"age_band": age, "sex": sex}, exam, patient
+        ),
+        "images_per_exam": histogram.summarise(
+            [dims["modality"]],
+            {"modality": modality},
+            exam,
+            patient,
+            images,
+            edges=study.output("images_per_exam").edges,
+            unit="1",
+        ),
+        "completeness": counts.summarise([dims["element"]], {"element": element}, of, patient[of]),
+    }
+
+
+def _write_release(folder, study, site, name, key, tables, reasons, seed):
+    folder.mkdir(parents=True)
+    policy = Policy()
+    marks = {}
+    for table, summary in tables.items():
+        view = protect(summary, policy)
+        content = render_summary(view)
+        (folder / f"{table}.csv").write_bytes(content)
+        hidden = int((view.status["patients"] == "suppressed").sum())
+        sha256 = hashlib.sha256(content).hexdigest()
+        marks[table] = TableMark(
+            kind=summary.kind, sha256=sha256, bytes=len(content), suppressed=hidden, withheld=0
+        )
+    digest = hashlib.sha256(site.encode()).hexdigest()
+    fields = {
+        "what": "release",
+        "id": "0" * 16,
+        "counter": 1,
+        "supersedes": None,
+        "created": dt.date(2026, 11, 1 + seed),
+        "key": key.id,
+        "study": StudyMark(id=study.id, version=study.version, digest=study.digest),
+        "site": SiteMark(id=site, name=name, kind="pretend"),
+        "policy": PolicyMark(
+            threshold=policy.threshold, rounding=policy.rounding, digits=policy.digits
+        ),
+        "tables": marks,
+        "not_answered": reasons,
+        "reviews": [],
+        "run": RunMark(
+            id=digest[:12], parameters={}, workbench=digest, steps={}, inputs={}, software={}
+        ),
+    }
+    manifest = Manifest(**fields | {"id": Manifest(**fields).content})
+    content = manifest.render()
+    (folder / MANIFEST).write_bytes(content)
+    (folder / ENVELOPE).write_bytes(seal(content, key.id, key.sign))
+
+
+def _write_notebook(path: Path, cells) -> None:
+    code = [
+        {
+            "cell_type": "code",
+            "id": f"c{i}",
+            "metadata": {"tags": ["parameters"]} if i == 0 else {},
+            "execution_count": None,
+            "outputs": [],
+            "source": text,
+        }
+        for i, text in enumerate(cells)
+    ]
+    head = {
+        "cell_type": "markdown",
+        "id": "title",
+        "metadata": {},
+        "source": "# What do the releases say?",
+    }
+    kernel = {
+        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+        "title": "A small imaging service",
+    }
+    path.write_text(
+        json.dumps(
+            {
+                "cells": [head, *code] if len(cells) < 3 else code,
+                "metadata": kernel,
+                "nbformat": 4,
+                "nbformat_minor": 5,
+            }
+        )
+    )

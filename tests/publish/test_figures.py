@@ -1,0 +1,141 @@
+"""Figures: schema, escaping, suppressed marks, no network."""
+
+import math
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from workbench.publish.figures import (
+    NARROW,
+    WIDE,
+    draw,
+    plot_bars,
+    plot_forest,
+    plot_grouped_bars,
+    plot_histogram,
+    plot_shares,
+)
+from workbench.publish.marks import SUPPRESSED, Bin, Cell, Quantile, Row
+from workbench.publish.panels import PALETTE
+
+HOSTILE = '"><script>alert(1)</script>{{7*7}}'
+ROWS = [
+    Row(
+        "CT",
+        Cell(200, 198, 202),
+        share=Cell(0.5, 0.49, 0.51),
+        by_site=(("North", Cell(0.4, 0.4, 0.4)),),
+        note="12 %",
+    ),
+    Row(
+        HOSTILE,
+        Cell(100, 98, 400),
+        share=Cell(0.3, 0.3, 0.3),
+        by_site=(("North", Cell(0.2, 0.2, 0.2)),),
+    ),
+    Row("超声", SUPPRESSED, share=SUPPRESSED, by_site=(("North", SUPPRESSED),)),
+]
+BINS = [Bin(0, 1, Cell(0.2, 0.1, 0.3)), Bin(1, 3, Cell(0.6, 0.5, 0.7)), Bin(3, 4, SUPPRESSED)]
+ENDS = (-math.inf, 1, 10, 100, math.inf)
+GROUPED = [
+    Row(band, Cell(v, v, v + 9), group)
+    for band in ("0–18", "18–40")
+    for group, v in (("F", 30), ("M", 20))
+]
+
+
+def charts(width):
+    quantile = Quantile("median", "median", Cell(5, 1, 10), 1.5, 1, 2)
+    return {
+        "bars": plot_bars(ROWS, axis="Exams", share_axis="Share", chosen="North", width=width),
+        "plain": plot_bars(ROWS, axis="Exams", width=width),
+        "shares": plot_shares(ROWS, axis="Share", width=width),
+        "forest": plot_forest(ROWS, axis="Index", pooled="CT", width=width),
+        "grouped": plot_grouped_bars(
+            [*GROUPED, Row("40–", SUPPRESSED, "F")],
+            axis="N",
+            bands="Age",
+            groups=("F", "M"),
+            width=width,
+        ),
+        "histogram": plot_histogram(
+            BINS, [quantile], ends=ENDS, axis="Share, %", values="Images", width=width
+        ),
+    }
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+@pytest.mark.parametrize("name", list(charts(WIDE)))
+def test_a_figure_is_valid_and_well_formed(name, width):
+    chart = charts(width)[name]
+    chart.to_dict(validate=True)
+    svg = draw(chart)
+    root = ET.fromstring(svg)  # well-formed: hostile text has been escaped
+    assert root.tag.endswith("svg")
+    assert root.get("aria-hidden") == "true"
+    assert "<script" not in svg
+    assert "href" not in svg.replace("xmlns:xlink", "")
+    assert ' id="' not in svg  # two figures on a page would share it
+    assert float(root.get("width")) <= width + 30
+
+
+def texts(svg):
+    return [t.text for t in ET.fromstring(svg).iter() if t.tag.endswith("text")]
+
+
+def test_hostile_and_chinese_labels_are_drawn_as_they_are():
+    drawn = texts(draw(charts(NARROW)["bars"]))
+    assert HOSTILE in drawn
+    assert "超声" in drawn
+
+
+def test_suppressed_is_hatched_and_named_never_a_bar():
+    svg = draw(plot_bars(ROWS[2:], axis="Exams"))
+    assert "suppressed" in texts(svg)
+    assert "╱╱╱" in texts(svg)
+    assert 'stroke-dasharray="3,2"' in svg
+    assert f'fill="{PALETTE[0]}"' not in svg
+    assert "0" not in [t for t in texts(svg) if t and t != "0"]
+
+
+def test_a_whisker_that_would_flatten_the_others_ends_in_an_arrow():
+    most = 1.25 * 200
+    values = [
+        v
+        for d in plot_bars(ROWS, axis="N").to_dict()["datasets"].values()
+        for v in d
+        if "high" in v
+    ]
+    assert max(v["high"] for v in values if v["shown"]) == most
+    assert [v["beyond"] for v in values] == [False, True, False]
+
+
+def test_merged_bins_keep_their_area():
+    spec = charts(WIDE)["histogram"].to_dict()
+    drawn = [v for d in spec["datasets"].values() for v in d if "start" in v and v["shown"]]
+    area = sum(v["value"] * (v["stop"] - v["start"]) for v in drawn)
+    assert area == pytest.approx(80)
+
+
+def test_histogram_axis_shows_edges_not_positions():
+    drawn = texts(draw(charts(WIDE)["histogram"]))
+    assert {"1", "10", "100"} <= set(drawn)
+    assert "median 5 (1–10)" in drawn
+
+
+def lightness(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_the_first_two_colours_differ_in_a_grey_print():
+    low, high = sorted(map(lightness, PALETTE[:2]))
+    assert (high + 0.05) / (low + 0.05) > 1.9
+
+
+def test_numbers_have_thin_spaces():
+    svg = draw(plot_bars([Row("CT", Cell(1234567, 1234567, 1234567))], axis="Exams"))
+    assert "1\u202f234\u202f567" in texts(svg)
+    assert not re.search(r">\d+,\d+<", svg)

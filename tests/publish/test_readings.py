@@ -1,0 +1,64 @@
+"""Readings: what is drawn, what stands in the table, what is left out."""
+
+import math
+
+import pytest
+
+from workbench.publish.content import read_content
+from workbench.publish.marks import SUPPRESSED, Cell, enough
+from workbench.publish.readings import entry, read
+
+
+@pytest.fixture(scope="module")
+def reading(small_study):
+    content = read_content(small_study)
+
+    def made(name, site=""):
+        section = content.study.section(name)
+        return read(section, content.scope(section, site))
+
+    return made
+
+
+@pytest.mark.parametrize("name", ["activity", "patients", "devices", "images", "description"])
+def test_all_sites_together_have_a_figure_and_rows_fit_the_head(reading, name):
+    found = reading(name)
+    assert enough(found.cells)
+    assert {len(row) for row in found.body} == {len(found.head)}
+
+
+def test_labels_keep_their_order_whoever_is_chosen(reading):
+    labels = [row.label for row in reading("activity").rows]
+    assert labels[:2] == ["CT", "Magnetic resonance"]
+    assert labels[-1] == "Positron emission tomography"
+    assert "Other" not in labels  # a public zero everywhere
+    assert [row.label for row in reading("activity", "东方医院").rows] == labels
+
+
+def test_a_guess_about_sites_that_tell_nothing_is_no_figure(reading):
+    rows = {row.label: row for row in reading("patients").rows}
+    assert rows["Other"].cell.how == "suppressed"
+    assert math.isnan(rows["Other"].cell.value)
+
+
+def test_counts_are_whole_numbers(reading):
+    for name in ("activity", "patients", "description"):
+        values = [cell.value for cell in reading(name).cells if cell.shown]
+        assert values == [round(v) for v in values]
+
+
+def test_concentration_is_asked_for_with_top(reading):
+    assert reading("activity").concentration == ()
+    assert reading("devices").concentration[-1].label == "All sites"
+
+
+def test_groups_of_which_nothing_is_told_stand_in_the_table_only(reading):
+    found = reading("patients")
+    assert found.groups == ("Female", "Male")
+    assert len(found.rows) == 2 * len(found.body)
+
+
+def test_a_suppressed_number_shows_its_range_and_that_it_is_hidden():
+    assert entry(Cell(math.nan, 1, 9, "suppressed")).detail == "1–9"
+    assert entry(SUPPRESSED).hidden
+    assert entry(Cell(3, 3, 3)).detail == ""

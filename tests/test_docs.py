@@ -1,0 +1,95 @@
+"""The documents say what is true: commands exist, the glossary is complete, links lead on."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import workbench
+from tests.test_conventions import ROOT, tracked
+
+README = ROOT / "README.md"
+PAGES = [p for p in tracked("*.md") if "datasets" not in p.parts]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def commands() -> set[str]:
+    """Return the commands that the program itself lists."""
+    from typer.main import get_command
+
+    from workbench.cli import app
+
+    return set(get_command(app).commands)
+
+
+def test_readme_opens_with_the_two_commands():
+    text = README.read_text()
+    assert text.index("make study") < text.index("make test") < 2500
+
+
+def test_every_command_is_documented_and_every_documented_command_exists():
+    named = set(
+        re.findall(r"\bworkbench ([a-z]+)\b", "\n".join(blocks("console") + blocks("bash")))
+    )
+    assert named - commands() == set()
+    listed = set(re.findall(r"^\| `workbench ([a-z]+)", README.read_text(), re.MULTILINE))
+    assert listed == commands()
+
+
+def test_help_lists_what_exists():
+    done = subprocess.run(
+        [sys.executable, "-m", "workbench", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for command in commands():
+        assert re.search(rf"\b{command}\b", done.stdout), command
+
+
+def test_glossary_covers_the_public_names():
+    glossary = README.read_text().split("## Glossary", 1)[1]
+    terms = {t.casefold() for t in re.findall(r"^\*\*(.+?)\*\*", glossary, re.MULTILINE)}
+    nouns = {n for n in dir(workbench) if n[0].isupper() and n != "WorkbenchError"}
+    assert {n.casefold() for n in nouns} - terms == set()
+    for word in (
+        "exam",
+        "measure",
+        "estimate",
+        "step",
+        "output",
+        "runrecord",
+        "volume",
+        "catalog",
+        "cohort",
+        "pipeline",
+    ):
+        assert word in terms, word
+
+
+def test_make_verbs_in_the_readme_exist():
+    verbs = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:`|\$ )make ([a-z]+)\b", README.read_text()))
+    assert named - verbs == set()
+
+
+def test_python_blocks_of_the_readme_run():
+    for block in blocks("python"):
+        done = subprocess.run(
+            [sys.executable, "-c", block], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path):
+    for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", page.read_text()):
+        assert (page.parent / target).exists(), target

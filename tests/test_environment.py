@@ -1,0 +1,113 @@
+"""The environment files say the same, and the lock satisfies the project."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base", "dask": "dask"}
+
+
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def requirements(*groups: str) -> list[Requirement]:
+    """Return the project's requirements of the named extras, and the core."""
+    extras = project()["optional-dependencies"]
+    return [
+        Requirement(line)
+        for line in project()["dependencies"] + [x for g in groups for x in extras[g]]
+    ]
+
+
+def locked() -> dict[str, str]:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
+def test_binder_builds_the_environment_of_the_repository():
+    assert (ROOT / "binder" / "environment.yml").read_bytes() == (
+        ROOT / "environment.yml"
+    ).read_bytes()
+
+
+def test_lock_holds_exact_versions_and_no_host():
+    text = (ROOT / "requirements.lock").read_text()
+    assert re.fullmatch(r"(?:[a-z0-9._-]+(?:\[[a-z,]+\])?==[0-9a-z.]+(?: ; .+)?\n)+", text)
+    assert "nvidia-" not in text
+    assert "+cpu" not in text
+
+
+def test_lock_satisfies_the_project():
+    held = locked()
+    for requirement in requirements(*project()["optional-dependencies"]):
+        assert requirement.name.lower() in held, requirement
+        assert Version(held[requirement.name.lower()]) in requirement.specifier, requirement
+    assert Version(held["jsonschema"]) < Version("4.25")
+
+
+def test_lock_is_what_is_installed():
+    moved = {
+        n: (v, version(n))
+        for n, v in locked().items()
+        if Version(version(n)).public != Version(v).public
+    }
+    assert moved == {}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "jupyterlab",
+        "ipywidgets",
+        "xarray",
+        "dask",
+        "monai",
+        "torch",
+        "pydicom",
+        "papermill",
+        "voila",
+    ],
+)
+def test_the_given_packages_are_dependencies(name):
+    assert name in {r.name for r in requirements("imaging", "lab", "datasets")}
+    assert CONDA_NAMES.get(name, name) in {Requirement(d).name for d in conda_dependencies()}
+
+
+def conda_dependencies() -> list[str]:
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    plain = [d for d in listed if isinstance(d, str)]
+    pip = next(d["pip"] for d in listed if isinstance(d, dict))
+    return [re.sub(r"^python=", "python==", d) for d in plain] + pip
+
+
+def test_conda_environment_agrees_with_the_project():
+    conda = {Requirement(d).name: Requirement(d).specifier for d in conda_dependencies()}
+    for requirement in requirements():
+        name = CONDA_NAMES.get(requirement.name, requirement.name)
+        assert name in conda, f"{name} is missing in environment.yml"
+        assert conda[name] == requirement.specifier, name
+
+
+def test_binder_recipe_is_accepted():
+    done = subprocess.run(
+        [Path(sys.executable).with_name("jupyter-repo2docker"), "--no-build", "--debug", "."],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "binder/environment.yml" in done.stdout + done.stderr
+    assert "postBuild" in done.stdout + done.stderr

@@ -1,0 +1,735 @@
+"""What may be packed, and every way in which a received release can be wrong."""
+
+import datetime as dt
+import json
+import os
+import shutil
+import stat
+
+import numpy as np
+import pytest
+
+from tests.released import (
+    STUDY,
+    TODAY,
+    flip,
+    make_hospital,
+    make_rows,
+    pin,
+    summarise,
+    write_study,
+)
+from workbench.disclosure.ledger import Ledger
+from workbench.envelope import RefusedError, canonical
+from workbench.errors import DisclosureError, ReleaseError
+from workbench.keys import key_id, make_key, read_key
+from workbench.manifest import ENVELOPE, MANIFEST
+from workbench.received import Received
+from workbench.release import (
+    check_release,
+    find_releases,
+    ledger_path,
+    pack,
+    verify,
+    verify_all,
+    withdraw,
+)
+from workbench.study import read_study
+from workbench.summaries import counts
+from workbench.summaries.summary import Summary, labelled
+from workbench.summaries.table import parse_summary, render_summary
+from workbench.verification import Release
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    """A packed hospital that no test changes."""
+    folder = tmp_path_factory.mktemp("packed")
+    study = write_study(folder / "study")
+    hospital = make_hospital(folder, study, "north", 1)
+    hospital.pack()
+    return folder
+
+
+@pytest.fixture
+def north(packed, tmp_path):
+    """A copy of the packed hospital."""
+    from tests.released import Hospital
+    from workbench.site import read_site
+
+    shutil.copytree(packed, tmp_path / "copy")
+    for path in (tmp_path / "copy").rglob("*"):
+        path.chmod(path.stat().st_mode | stat.S_IWUSR)
+    study = read_study(tmp_path / "copy/study")
+    site = read_site(tmp_path / "copy/sites/north")
+    return Hospital(study, site, summarise(study, make_rows(1)), tmp_path / "copy/runs")
+
+
+def refused(hospital, *, study=None, received=None, **options):
+    with pytest.raises(RefusedError) as error:
+        verify(hospital.out, study or hospital.study, received, **options)
+    return error.value.reason
+
+
+def table(hospital, name):
+    return parse_summary((hospital.out / f"{name}.csv").read_bytes())
+
+
+def changed(view, field, value, status=None, **at):
+    """Return a view in which one cell says something else."""
+    data, states = view.data.copy(deep=True), view.status.copy(deep=True)
+    data[field].loc[at] = value
+    states[field].loc[at] = status or states[field].sel(at).item()
+    return Summary(view.kind, data, view.dimensions, view.attributes, states)
+
+
+# ---- packing
+
+
+def test_a_release_holds_tables_manifest_and_envelope_and_verifies(north):
+    release = verify(north.out, north.study)
+    assert sorted(path.name for path in north.out.iterdir()) == [
+        "dose.csv",
+        "exams.csv",
+        "images.csv",
+        "makers.csv",
+        ENVELOPE,
+        MANIFEST,
+    ]
+    assert list(release.tables) == ["dose", "exams", "images", "makers"]
+    assert not any(view.exact for view in release.tables.values())
+    assert (release.site, release.kind, release.verdict) == (
+        "north",
+        "demo",
+        "integrity, not origin",
+    )
+    manifest = release.manifest
+    assert (manifest.counter, manifest.supersedes, manifest.created) == (1, None, TODAY)
+    assert manifest.policy.model_dump() == {"threshold": 10, "rounding": 5, "digits": 3}
+    assert manifest.run.parameters == {"years": 3}
+    assert manifest.tables["exams"].suppressed > 0
+
+
+def test_a_manifest_holds_no_path_host_user_or_exact_number(north):
+    text = (north.out / MANIFEST).read_text()
+    strange = [str(north.runs), os.uname().nodename + '"', "PLATFORM-MARKER", "pip", "T01:02"]
+    assert [word for word in strange if word in text] == []
+    assert "+00:00" not in text
+
+
+def test_the_outputs_that_are_not_declared_for_release_stay(north):
+    assert not (north.out / "rows.csv").exists()
+
+
+def test_packing_again_changes_nothing(north):
+    before = {path.name: path.read_bytes() for path in north.out.iterdir()}
+    entries = len(Ledger(ledger_path(north.site, north.run())).entries())
+    again = north.pack(today=TODAY + dt.timedelta(days=9))
+    assert (again.manifest.counter, again.manifest.created) == (1, TODAY)
+    assert {path.name: path.read_bytes() for path in north.out.iterdir()} == before
+    assert len(Ledger(ledger_path(north.site, north.run())).entries()) == entries
+
+
+def test_packing_again_without_the_ledger_changes_nothing(north):
+    before = (north.out / MANIFEST).read_bytes()
+    shutil.rmtree(north.runs)
+    north.pack(today=TODAY + dt.timedelta(days=9))
+    assert (north.out / MANIFEST).read_bytes() == before
+
+
+def test_other_tables_supersede(north):
+    first = verify(north.out, north.study)
+    north.summaries = summarise(north.study, make_rows(2, patients=400))
+    second = north.pack()
+    assert (second.manifest.counter, second.manifest.supersedes) == (2, first.id)
+    assert second.id != first.id
+    shutil.rmtree(north.out)
+    north.summaries = summarise(north.study, make_rows(3, patients=900))
+    assert north.pack().manifest.counter == 3  # the ledger knows what the folder forgot
+
+
+def test_a_tampered_folder_is_packed_again(north):
+    (north.out / "exams.csv").write_text("")
+    assert north.pack().manifest.counter == 2
+
+
+def test_a_few_patients_more_are_refused_by_the_ledger(north):
+    rows = make_rows(1)
+    kept = rows.patient < rows.patient.max() - 3
+    fewer = type(rows)(*(column[kept] for column in vars(rows).values()))
+    north.summaries = summarise(north.study, fewer)
+    with pytest.raises(DisclosureError, match="differ by"):
+        north.pack()
+    assert verify(north.out, north.study).manifest.counter == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"sample": 100}, "sample"),
+        ({"status": "failed"}, "failed"),
+        ({"study_digest": "d" * 64}, "as it is defined now"),
+        ({"study": "other"}, "as it is defined now"),
+        ({"site": "south"}, "south"),
+    ],
+)
+def test_a_run_that_cannot_be_released(north, changes, said):
+    with pytest.raises(ReleaseError, match=said):
+        pack(north.run(**changes), north.study, north.site, out=north.out)
+
+
+def test_an_output_changed_after_the_run_is_refused(north):
+    run = north.run()
+    other = summarise(north.study, make_rows(5))["exams"]
+    (run / "count/exams.csv").write_bytes(render_summary(other))
+    with pytest.raises(ReleaseError, match="changed after the run"):
+        pack(run, north.study, north.site, out=north.out)
+
+
+def test_an_output_the_study_does_not_declare_is_refused(north):
+    north.summaries["extra"] = north.summaries["rows"]
+    with pytest.raises(ReleaseError, match="extra"):
+        north.pack()
+
+
+def test_a_released_view_cannot_be_offered_as_an_output(north):
+    north.summaries["exams"] = table(north, "exams")
+    with pytest.raises(ReleaseError, match="released view"):
+        north.pack()
+
+
+def test_what_cannot_be_answered_is_named_and_not_packed(tmp_path):
+    study = write_study(tmp_path / "study")
+    more = '[[cannot_answer]]\ncolumn = "manufacturer"\nreason = { en = "Not kept", ru = "Нет" }\n'
+    hospital = make_hospital(tmp_path, study, "north", 1, more=more)
+    release = hospital.pack()
+    assert release.not_answered == {"makers": {"en": "Not kept", "ru": "Нет"}}
+    assert "makers" not in release.tables
+    assert not (hospital.out / "makers.csv").exists()
+
+
+def test_the_stricter_policy_is_in_force_and_written(tmp_path):
+    study = write_study(tmp_path / "study", STUDY + "\n[policy]\nrounding = 10\n")
+    hospital = make_hospital(tmp_path, study, "north", 1, more="[policy]\nthreshold = 20\n")
+    release = hospital.pack()
+    assert release.manifest.policy.model_dump() == {"threshold": 20, "rounding": 10, "digits": 3}
+    assert all(n % 10 == 0 for n in release.tables["exams"].data.patients.values.ravel())
+
+
+@pytest.fixture
+def doubtful(north):
+    """A hospital whose release needs review: most of a table is suppressed."""
+    from workbench.disclosure import check as module
+    from workbench.findings import Finding
+
+    finding = Finding("review", "doubt", "It holds 4711 exact", "exams: modality=CT", 4711, 10)
+    original = module.check
+
+    def check(summaries, policy, earlier=()):
+        checked = original(summaries, policy, earlier)
+        return type(checked)(checked.views, [*checked.findings, finding], checked.classes)
+
+    shutil.rmtree(north.out)
+    shutil.rmtree(north.runs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workbench.release.check", check)
+        yield north
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        {"approver": None},
+        {"reason": None},
+        {"date": None},
+        {"approver": " "},
+        {"reason": "\x1b[31m"},
+        {"date": TODAY + dt.timedelta(days=30)},
+    ],
+)
+def test_a_review_needs_a_person_a_reason_and_a_date(doubtful, missing):
+    with pytest.raises(DisclosureError):
+        doubtful.pack(**missing)
+    assert not doubtful.out.exists()
+    assert Ledger(ledger_path(doubtful.site, doubtful.run())).entries() == []
+
+
+def test_an_approval_is_signed_in_without_the_numbers_it_judged(doubtful):
+    (review,) = doubtful.pack(approver="B. Person", reason="All public").manifest.reviews
+    assert (review.rule, review.where) == ("doubt", "exams: modality=CT")
+    assert (review.approver, review.reason, review.date) == ("B. Person", "All public", TODAY)
+    assert "4711" not in (doubtful.out / MANIFEST).read_text()
+
+
+def test_a_failing_finding_cannot_be_approved(north, monkeypatch):
+    from workbench.disclosure.check import Checked
+    from workbench.findings import Finding
+
+    failing = Finding("fail", "exposed", "A cell is given away", "exams")
+    monkeypatch.setattr("workbench.release.check", lambda *_: Checked({}, [failing, failing]))
+    with pytest.raises(DisclosureError, match="1 more"):
+        north.pack()
+
+
+def test_check_release_shows_what_would_leave(north):
+    checked = check_release(north.run(), north.study, north.site)
+    assert checked.verdict == "pass"
+    for name, view in checked.views.items():
+        assert render_summary(view) == (north.out / f"{name}.csv").read_bytes()
+
+
+def test_keys_must_fit_the_site(north, tmp_path):
+    path = north.site.folder / "site.toml"
+    text = path.read_text()
+    path.write_text(text.replace('[key]\nfile = "site.key"\nkind = "demo"\n', ""))
+    from workbench.site import read_site
+
+    with pytest.raises(ReleaseError, match="no key"):
+        pack(north.run(), north.study, read_site(path), out=north.out)
+    make_key(north.site.folder / "real.key", "real")
+    path.write_text(text.replace("site.key", "real.key"))
+    with pytest.raises(ReleaseError, match="cannot sign"):
+        pack(north.run(), north.study, read_site(path), out=north.out)
+
+
+def test_the_ledger_of_a_real_site_lies_beside_it_and_outside_of_git(tmp_path):
+    study = write_study(tmp_path / "study")
+    hospital = make_hospital(tmp_path, study, "south", 2, kind="real")
+    release = hospital.pack()
+    assert (release.kind, release.verdict) == ("real", "integrity and origin")
+    assert stat.S_IMODE((hospital.site.folder / "ledger.jsonl").stat().st_mode) == 0o600
+    assert not (hospital.runs / ".ledgers").exists()
+    (hospital.site.folder / ".git").mkdir()
+    with pytest.raises(ReleaseError, match="work tree"):
+        hospital.pack()
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(north):
+    shutil.rmtree(north.out)
+    north.out.mkdir()
+    (north.out / "thesis.txt").write_text("years of work")
+    with pytest.raises(ReleaseError):
+        north.pack()
+    assert (north.out / "thesis.txt").read_text() == "years of work"
+
+
+def test_no_one_makes_a_release_by_hand(north):
+    manifest = verify(north.out, north.study).manifest
+    with pytest.raises(ReleaseError, match="by hand"):
+        Release(manifest, {}, "real", "0" * 64)
+
+
+# ---- tampering: each is refused with its own reason
+
+
+def _edit(name, change):
+    def tamper(hospital):
+        path = hospital.out / name
+        path.write_bytes(change(path.read_bytes()))
+
+    return tamper
+
+
+def _signed(change):
+    return lambda hospital: hospital.sign(change)
+
+
+def _resigned(name, *args, **at):
+    def tamper(hospital):
+        view = changed(table(hospital, name), *args, **at)
+        hospital.sign(tables={name: render_summary(view)})
+
+    return tamper
+
+
+def _as_text(name, old, new):
+    def tamper(hospital):
+        content = (hospital.out / f"{name}.csv").read_bytes()
+        assert old in content
+        hospital.sign(tables={name: content.replace(old, new, 1)})
+
+    return tamper
+
+
+def _set(path, value):
+    def change(manifest):
+        *keys, last = path.split(".")
+        for key in keys:
+            manifest = manifest[key]
+        manifest[last] = value
+
+    return change
+
+
+def _repin(**more):
+    def tamper(hospital):
+        path = hospital.study.folder / "sites.toml"
+        path.write_text(path.read_text() + "".join(f"{k} = {v}\n" for k, v in more.items()))
+
+    return tamper
+
+
+def _other_site_key(hospital):
+    key = make_key(hospital.site.folder / "south.key", "demo")
+    pin(hospital.study, "south", key.public, "demo")
+    hospital.sign(key=key)
+
+
+def _unpinned_key(hospital):
+    hospital.sign(key=make_key(hospital.site.folder / "new.key", "demo"))
+
+
+def _named_other_key(hospital):
+    hospital.sign(_set("key", "0" * 16), name_key=False)
+
+
+def _forged(hospital):
+    """Sign with an own key, but name the site's."""
+    forger = make_key(hospital.site.folder / "forger.key", "demo")
+    hospital.sign(key=forger, name_key=False)
+    envelope = json.loads((hospital.out / ENVELOPE).read_bytes())
+    envelope["signatures"][0]["keyid"] = read_key(hospital.site.key_path).id
+    (hospital.out / ENVELOPE).write_bytes(canonical(envelope))
+
+
+def _signature_bit(hospital):
+    envelope = json.loads((hospital.out / ENVELOPE).read_bytes())
+    envelope["signatures"][0]["sig"] = flip(envelope["signatures"][0]["sig"])
+    (hospital.out / ENVELOPE).write_bytes(canonical(envelope))
+
+
+def _payload_type(hospital):
+    envelope = json.loads((hospital.out / ENVELOPE).read_bytes())
+    envelope["payloadType"] = "application/vnd.in-toto+json"
+    (hospital.out / ENVELOPE).write_bytes(canonical(envelope))
+
+
+def _spaced(hospital):
+    manifest = json.loads((hospital.out / MANIFEST).read_bytes())
+    hospital.seal(json.dumps(manifest, indent=1).encode())
+
+
+def _raw(change):
+    def tamper(hospital):
+        manifest = json.loads((hospital.out / MANIFEST).read_bytes())
+        change(manifest)
+        hospital.seal(canonical(manifest))
+
+    return tamper
+
+
+def _exact(hospital):
+    hospital.sign(tables={"exams": render_summary(hospital.summaries["exams"])})
+
+
+def _undeclared(hospital):
+    view = table(hospital, "makers")
+    hospital.sign(tables={"rows": render_summary(view)})
+
+
+def _other_table(hospital):
+    hospital.sign(tables={"makers": (hospital.out / "exams.csv").read_bytes()})
+
+
+def _other_labels(hospital):
+    from workbench.disclosure.cells import protect
+    from workbench.disclosure.policy import Policy
+    from workbench.summaries.dimension import Dimension
+
+    names = Dimension("modality", ("CT", "DOE^JOHN"), one_per="none")
+    exact = counts.summarise([names], {"modality": [0, 1] * 20}, range(40), range(40))
+    hospital.sign(tables={"makers": render_summary(protect(exact, Policy()))})
+
+
+def _other_kind(hospital):
+    hospital.sign(tables={"makers": (hospital.out / "dose.csv").read_bytes()})
+
+
+def _other_unit(hospital):
+    content = (hospital.out / "dose.csv").read_bytes().replace(b'"mGy"', b'"Gy"')
+    hospital.sign(tables={"dose": content})
+
+
+def _link(hospital):
+    (hospital.out / "real.csv").unlink(missing_ok=True)
+    (hospital.out / "exams.csv").rename(hospital.out.parent / "elsewhere.csv")
+    (hospital.out / "exams.csv").symlink_to(hospital.out.parent / "elsewhere.csv")
+
+
+def _drop(name):
+    def change(manifest):
+        del manifest["tables"][name]
+
+    def tamper(hospital):
+        (hospital.out / f"{name}.csv").unlink()
+        hospital.sign(change)
+
+    return tamper
+
+
+def _all_the_same(hospital):
+    """Say that a small cell is a published zero."""
+    view = table(hospital, "exams")
+    for field in ("exams", "patients"):
+        view = changed(view, field, 0, "ok", modality="US", sex="M")
+    hospital.sign(tables={"exams": render_summary(view)})
+
+
+US_M = {"modality": "US", "sex": "M"}
+TAMPERINGS = {
+    "changed file": ("changed_file", _edit("exams.csv", lambda b: b.replace(b"CT", b"MR", 1))),
+    "appended to a file": ("changed_file", _edit("dose.csv", lambda b: b + b"\n")),
+    "added file": ("added_file", lambda h: (h.out / "notes.txt").write_text("x")),
+    "added folder": ("added_file", lambda h: (h.out / "more").mkdir()),
+    "missing table": ("missing_file", lambda h: (h.out / "exams.csv").unlink()),
+    "missing manifest": ("missing_file", lambda h: (h.out / MANIFEST).unlink()),
+    "missing envelope": ("missing_file", lambda h: (h.out / ENVELOPE).unlink()),
+    "a link in the place of a file": ("not_a_file", _link),
+    "manifest changed beside its envelope": (
+        "envelope_mismatch",
+        _edit(MANIFEST, lambda b: b.replace(b'"counter":1', b'"counter":2')),
+    ),
+    "broken envelope": ("envelope_unreadable", _edit(ENVELOPE, lambda b: b[:-9])),
+    "another payload type": ("other_payload", _payload_type),
+    "one bit of the signature": ("bad_signature", _signature_bit),
+    "signed by another in the site's name": ("bad_signature", _forged),
+    "unknown key": ("unknown_key", _unpinned_key),
+    "key of another site": ("wrong_key", _other_site_key),
+    "another key named inside": ("wrong_key", _named_other_key),
+    "expired key": ("key_expired", _repin(until="2026-02-01")),
+    "key not yet valid": ("key_not_yet_valid", _signed(_set("created", "2025-12-31"))),
+    "revoked key": ("key_revoked", _repin(revoked="2026-12-01")),
+    "real site, demo key": ("wrong_kind_of_key", _signed(_set("site.kind", "real"))),
+    "made in the future": ("from_the_future", _signed(_set("created", "2126-01-01"))),
+    "spaces in the JSON": ("not_canonical", _spaced),
+    "unknown key in the manifest": ("manifest_invalid", _raw(lambda m: m.update(note="x"))),
+    "wrong type in the manifest": ("manifest_invalid", _raw(_set("counter", "1"))),
+    "another identifier": ("other_content", _raw(_set("id", "0" * 16))),
+    "another study": ("other_study", _signed(_set("study.id", "large"))),
+    "another version": ("other_study_version", _signed(_set("study.version", "2.0"))),
+    "another definition": ("other_study_version", _signed(_set("study.digest", "e" * 64))),
+    "a parameter out of range": ("other_parameters", _signed(_set("run.parameters.years", 77))),
+    "policy below the floor": ("policy_looser", _signed(_set("policy.threshold", 3))),
+    "policy with more digits": ("policy_looser", _signed(_set("policy.digits", 9))),
+    "exact counts": ("exact_table", _exact),
+    "undeclared output": ("undeclared_output", _undeclared),
+    "undeclared dimension": ("undeclared_dimension", _other_table),
+    "undeclared label": ("undeclared_label", _other_labels),
+    "another kind": ("other_kind", _other_kind),
+    "another unit": ("other_measure", _other_unit),
+    "a table left out": ("incomplete", _drop("makers")),
+    "carriage returns": ("table_unreadable", _as_text("makers", b"\n", b"\r\n")),
+    "a table not written canonically": (
+        "table_unreadable",
+        _as_text("makers", b"CT,exams,", b"CT,exams,0"),
+    ),
+    "a value beside suppressed": (
+        "table_unreadable",
+        _as_text("exams", b"US,M,patients,,suppressed", b"US,M,patients,6,suppressed"),
+    ),
+    "a count that is not rounded": (
+        "not_rounded",
+        _resigned("makers", "exams", 147, modality="CT"),
+    ),
+    "an exact count that says ok": (
+        "not_rounded",
+        _resigned("makers", "exams", 145, "ok", modality="CT"),
+    ),
+    "a count below the threshold": (
+        "below_threshold",
+        _resigned("exams", "patients", 5, "rounded", **US_M),
+    ),
+    "exams of a suppressed cell": (
+        "below_threshold",
+        _resigned("exams", "exams", 10, "rounded", **US_M),
+    ),
+    "a small cell as zero": ("not_rounded", _all_the_same),
+    "a mean with many digits": ("too_many_digits", _resigned("dose", "mean", 7.1234, sex="F")),
+    "more patients than exams": (
+        "table_unreadable",
+        _as_text("makers", b"CT,patients,95", b"CT,patients,500"),
+    ),
+    "a negative count": (
+        "table_unreadable",
+        _as_text("makers", b"CT,exams,145", b"CT,exams,-145"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_a_tampered_release_is_refused_with_its_reason(north, name):
+    reason, tamper = TAMPERINGS[name]
+    verify(north.out, north.study)
+    tamper(north)
+    assert refused(north) == reason
+
+
+def test_there_are_many_ways_to_be_wrong():
+    assert len(TAMPERINGS) >= 40
+    assert len({reason for reason, _ in TAMPERINGS.values()}) >= 26
+
+
+def test_a_release_of_no_pinned_site(north):
+    (north.study.folder / "sites.toml").unlink()
+    assert refused(north) == "unknown_key"
+
+
+def test_a_key_that_expired_later_still_verifies(north):
+    _repin(until="2026-11-30")(north)
+    assert verify(north.out, north.study).id
+
+
+# ---- the centre's list
+
+
+def test_a_release_is_received_once(north, tmp_path):
+    log = tmp_path / "received.jsonl"
+    first = verify(north.out, north.study, log)
+    again = verify(north.out, north.study, log)
+    assert first.digest == again.digest
+    (entry,) = Received(log).read()
+    assert (entry.site, entry.release, entry.counter) == ("north", first.id, 1)
+
+
+def test_superseded_and_replayed_releases(north, tmp_path):
+    log = tmp_path / "received.jsonl"
+    verify(north.out, north.study, log)
+    old = tmp_path / "old"
+    shutil.copytree(north.out, old)
+    north.summaries = summarise(north.study, make_rows(2, patients=400))
+    north.pack()
+    verify(north.out, north.study, log)
+    assert [e.counter for e in Received(log).read()] == [1, 2]
+    shutil.rmtree(north.out)
+    shutil.copytree(old, north.out)
+    assert refused(north, received=log) == "superseded"
+    north.sign(_set("created", "2026-11-23"))  # the same counter, signed anew
+    assert refused(north, received=log) == "replay"
+    verify(north.out, north.study)  # which only the list can know
+
+
+def test_a_withdrawn_release(north, tmp_path):
+    log = tmp_path / "received.jsonl"
+    release = verify(north.out, north.study, log)
+    old = tmp_path / "old"
+    shutil.copytree(north.out, old)
+    manifest = withdraw(
+        north.study,
+        north.site,
+        out=north.out,
+        approver="A. Person",
+        reason="A wrong filter",
+        date=TODAY,
+        today=TODAY,
+    )
+    assert (manifest.counter, manifest.supersedes) == (2, release.id)
+    assert sorted(path.name for path in north.out.iterdir()) == [ENVELOPE, MANIFEST]
+    with pytest.raises(RefusedError, match="A wrong filter") as error:
+        verify(north.out, north.study, log)
+    assert error.value.reason == "withdrawn"
+    shutil.rmtree(north.out)
+    shutil.copytree(old, north.out)
+    assert refused(north, received=log) == "withdrawn"
+    shutil.rmtree(north.out)
+    north.summaries = summarise(north.study, make_rows(2, patients=400))
+    north.pack()
+
+
+def test_a_withdrawal_can_be_followed_by_a_release(north):
+    withdraw(
+        north.study,
+        north.site,
+        out=north.out,
+        approver="A. Person",
+        reason="A wrong filter",
+        date=TODAY,
+        today=TODAY,
+    )
+    assert north.pack().manifest.counter == 3
+
+
+def test_what_was_received_before_a_revocation_stays(north, tmp_path):
+    log = tmp_path / "received.jsonl"
+    verify(north.out, north.study, log)
+    _repin(revoked="2999-01-01")(north)
+    assert verify(north.out, north.study, log).site == "north"
+    assert refused(north) == "key_revoked"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda lines: lines[1:],
+        lambda lines: [lines[0].replace(b'"counter":1', b'"counter":0'), *lines[1:]],
+        lambda lines: [*lines, b"{}\n"],
+        lambda lines: [lines[0][:-20]],
+    ],
+)
+def test_a_changed_list_is_noticed(north, tmp_path, change):
+    log = tmp_path / "received.jsonl"
+    verify(north.out, north.study, log)
+    north.summaries = summarise(north.study, make_rows(2, patients=400))
+    north.pack()
+    verify(north.out, north.study, log)
+    log.write_bytes(b"".join(change(log.read_bytes().splitlines(keepends=True))))
+    assert refused(north, received=log) == "received_broken"
+
+
+# ---- several releases
+
+
+def test_all_releases_of_a_study(north, tmp_path):
+    make_hospital(tmp_path, north.study, "south", 2).pack()
+    (north.study.folder / "releases/pooled").mkdir()
+    folders = find_releases(north.study)
+    assert [folder.name for folder in folders] == ["north", "south"]
+    found = verify_all(folders, north.study)
+    assert ([r.site for r in found.releases], found.refusals) == (["north", "south"], {})
+
+
+def test_two_releases_of_one_site_are_both_refused(north, tmp_path):
+    shutil.copytree(north.out, tmp_path / "twin")
+    found = verify_all([north.out, tmp_path / "twin"], north.study)
+    assert found.releases == ()
+    assert {e.reason for e in found.refusals.values()} == {"duplicate_site"}
+
+
+def test_demo_among_real_is_refused(north, tmp_path):
+    make_hospital(tmp_path, north.study, "south", 2, kind="real").pack()
+    found = verify_all(find_releases(north.study), north.study)
+    assert [r.site for r in found.releases] == ["south"]
+    assert found.refusals["north"].reason == "demo_among_real"
+
+
+def test_one_bad_release_does_not_stop_the_others(north, tmp_path):
+    make_hospital(tmp_path, north.study, "south", 2).pack()
+    (north.out / "exams.csv").unlink()
+    found = verify_all(find_releases(north.study), north.study)
+    assert [r.site for r in found.releases] == ["south"]
+    assert found.refusals["north"].reason == "missing_file"
+
+
+def test_a_rotated_key(north):
+    old = read_key(north.site.key_path)
+    north.site.key_path.unlink()
+    new = make_key(north.site.key_path, "demo")
+    pin(north.study, "north", new.public, "demo")
+    assert verify(north.out, north.study).manifest.key == old.id
+    release = north.pack()
+    assert (release.manifest.key, release.manifest.counter) == (key_id(new.public), 2)
+    assert verify(north.out, north.study).id == release.id
+
+
+def test_labels_of_a_view_are_never_data(north):
+    # a label smuggled into the header of a table that is signed properly
+    view = table(north, "makers")
+    dimension = type(view.dimensions[0])("modality", ("CT", "MR", "Smith"), one_per="none")
+    data = labelled(
+        [dimension],
+        {name: np.array([20, 20, 20, 20]) for name in ("exams", "patients")},
+        margins=["modality"],
+    )
+    status = data.map(lambda v: v.copy(data=np.full(v.shape, "rounded", "U14")))
+    forged = Summary("counts", data, (dimension,), view.attributes, status)
+    north.sign(tables={"makers": render_summary(forged)})
+    assert refused(north) == "undeclared_label"

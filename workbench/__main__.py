@@ -1,0 +1,5 @@
+"""Run the commands as `python -m workbench`."""
+
+from workbench.cli import main
+
+main()

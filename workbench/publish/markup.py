@@ -1,0 +1,130 @@
+"""Markup: the parts of a study's page as HTML. Everything that comes from data is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files
+
+from workbench.publish.language import say
+from workbench.publish.marks import Entry
+from workbench.study import Study
+
+
+def style() -> str:
+    """Return the style sheet of the page, to stand before all else."""
+    sheet = files("workbench").joinpath("resources/publish/dashboard.css")
+    return f"<style>{sheet.read_text(encoding='utf-8')}</style>"
+
+
+def page(parts: Iterable[str], language: str) -> str:
+    """Return parts as one piece of the page."""
+    return f'<div class="wb" lang="{escape(language)}">{"".join(parts)}</div>'
+
+
+def title(name: str, question: str, kind: str, notice: str) -> str:
+    """Return the title of the page, what is asked, and what it is not for."""
+    return (
+        f'<header><p class="wb-notice">{escape(notice)}</p>'
+        f'<p class="wb-eyebrow">{escape(kind)}</p><h1>{escape(name)}</h1>'
+        f'<p class="wb-question">{escape(question)}</p></header>'
+    )
+
+
+def study_title(study: Study, language: str) -> str:
+    """Return the title of a study's page."""
+    kind = (study.id, say(f"status_{study.status}", language))
+    return title(
+        study.titles.get(language, study.title),
+        study.questions.get(language, study.question),
+        " · ".join((*kind, say("version", language, version=study.version))),
+        say("not_clinical", language),
+    )
+
+
+def notes(texts: Iterable[str]) -> str:
+    """Return remarks on how to read the page."""
+    return "".join(f'<p class="wb-notes">{escape(text)}</p>' for text in texts)
+
+
+def facts(pairs: Iterable[tuple[str, str, str]]) -> str:
+    """Return names, values and remarks as a row of large numbers."""
+    items = (
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(remark)}</small></dd></div>"
+        for name, value, remark in pairs
+    )
+    return f'<dl class="wb-facts">{"".join(items)}</dl>'
+
+
+def table(
+    head: Sequence[str], body: Iterable[Sequence[Entry]], caption: str, words: Iterable[int] = ()
+) -> str:
+    """Return a table that scrolls sideways where it has no room.
+
+    Parameters
+    ----------
+    head
+        Titles of the columns.
+    body
+        Rows; the first entry of each names the row.
+    caption
+        What the table holds, for who cannot see where it stands.
+    words
+        Positions of columns that hold words, not numbers.
+
+    Returns
+    -------
+    str
+        HTML.
+
+    Examples
+    --------
+    >>> "&lt;b&gt;" in table(["Site"], [[Entry("<b>")]], "Sites")
+    True
+    """
+    texts = set(words)
+
+    def kind(column: int) -> str:
+        return ' class="wb-words"' if column in texts else ""
+
+    titles = "".join(
+        f'<th scope="col"{kind(i)}>{escape(title)}</th>' for i, title in enumerate(head)
+    )
+    rows = []
+    for row in body:
+        first, *rest = row
+        cells = "".join(f"<td{kind(i)}>{_entry(e)}</td>" for i, e in enumerate(rest, start=1))
+        rows.append(f'<tr><th scope="row">{_entry(first)}</th>{cells}</tr>')
+    return (
+        f'<div class="wb-scroll" role="region" tabindex="0" aria-label="{escape(caption)}"><table>'
+        f"<thead><tr>{titles}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def state(title: str, text: str, *, error: bool = False) -> str:
+    """Return the words that stand where a figure cannot."""
+    kind, mark = ("wb-state wb-error", "✕ ") if error else ("wb-state", "")
+    return (
+        f'<div class="{kind}" role="note"><h3>{mark}{escape(title)}</h3><p>{escape(text)}</p></div>'
+    )
+
+
+def section(title: str, question: str, scope: str, parts: Iterable[str], name: str) -> str:
+    """Return one question with what answers it, and for whom."""
+    return (
+        f'<section class="wb-section" id="{escape(name)}">'
+        f'<p class="wb-scope">{escape(scope)}</p><h2>{escape(title)}</h2>'
+        f'<p class="wb-asks">{escape(question)}</p>{"".join(parts)}</section>'
+    )
+
+
+def finding(text: str) -> str:
+    """Return the sentence that reads a figure."""
+    return f'<p class="wb-finding">{escape(text)}</p>' if text else ""
+
+
+def _entry(entry: Entry) -> str:
+    text = escape(entry.text)
+    if entry.hidden:
+        text = f'<span class="wb-hidden">{text}</span>'
+    return f"{text}<small>{escape(entry.detail)}</small>" if entry.detail else text

@@ -1,0 +1,272 @@
+"""Panels that figures are put together from: bars, dots, whiskers and hatched boxes.
+
+Colours are Okabe and Ito's, and whatever differs in colour differs in lightness, shape or place
+too, so a grey print keeps the meaning. A suppressed number is a hatched hollow box, never a bar of
+no length. No word of the data enters an expression; labels are values only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+import altair as alt
+
+from workbench.publish.language import THIN, number, percent
+from workbench.publish.marks import Cell, Row
+
+ACCENT = "#0072b2"
+PALETTE = (ACCENT, "#e69f00", "#56b4e9", "#d55e00", "#009e73", "#cc79a7")
+INK = "#1f2933"
+SOFT = "#66727d"
+PALE = "#b9c3cb"
+FONT = "Liberation Sans, Arial, Helvetica, Noto Sans CJK SC, Noto Sans, sans-serif"
+NARROW = 350
+"""Width of a figure for a telephone, px."""
+BESIDE = 84
+"""Room for the number beside the longest bar, px."""
+NOTES = 46
+"""Room for the notes beside the shares, px."""
+_BOX = 30
+
+
+class Frame:
+    """Rows of a horizontal figure: where the labels stand and how high the rows are.
+
+    Parameters
+    ----------
+    rows
+        What is drawn, from top to bottom.
+    width
+        Width of the whole figure, px; below 600 the labels stand above their marks.
+    hidden
+        The word beside a hatched box.
+    widest
+        Most room for the labels, px.
+    """
+
+    def __init__(self, rows: Sequence[Row], width: int, hidden: str, widest: float = 230) -> None:
+        self.rows = rows
+        self.hidden = hidden
+        self.wide = width > 600
+        self.labels = list(dict.fromkeys(row.label for row in rows))
+        self.height = (28 if self.wide else 42) * len(self.labels)
+        longest = max(map(_drawn_width, self.labels), default=0)
+        self.gutter = min(widest, longest) if self.wide else 0
+        self.inner = width - self.gutter
+
+    def y(self, named: bool = True) -> alt.Y:
+        """Return the vertical place of a row, with its label beside it where there is room."""
+        beside = alt.Axis(
+            title=None,
+            grid=False,
+            domain=False,
+            labelLimit=self.gutter - 8,
+            labelPadding=8,
+            minExtent=self.gutter,
+            maxExtent=self.gutter,
+        )
+        return alt.Y("label:N", sort=self.labels, axis=beside if self.wide and named else None)
+
+    def names(self, base: alt.Chart) -> list[alt.Chart]:
+        """Return the labels above the marks, where there is no room beside them."""
+        if self.wide:
+            return []
+        text = base.mark_text(align="left", dy=-15, limit=NARROW - 20)
+        return [text.encode(x=alt.value(0), text="label:N")]
+
+
+def bar_panel(frame: Frame, axis: str, inner: float) -> alt.LayerChart:
+    """Return bars with whiskers and numbers, hatched boxes where a number is suppressed."""
+    limit = axis_limit(row.cell for row in frame.rows)
+    records = [record(row, row.cell, frame.hidden, limit=limit) for row in frame.rows]
+    base = alt.Chart(inline(records)).encode(y=frame.y())
+    shown = base.transform_filter("datum.shown")
+    scale = alt.Scale(zero=True, nice=True, range=[0, inner - BESIDE])
+    layers = [
+        shown.mark_bar(height=13, color=ACCENT).encode(
+            x=alt.X("value:Q", scale=scale, axis=ticks())
+        ),
+        *whiskers(shown, scale),
+        shown.mark_text(align="left", dx=7).encode(x=alt.X("high:Q", scale=scale), text="text:N"),
+        *hatched(base),
+        *frame.names(base),
+    ]
+    return panel(layers, axis, inner, frame.height)
+
+
+def axis_limit(cells: Iterable[Cell]) -> float:
+    """Return where whiskers of bars end: a row of which little is known must not flatten others."""
+    return 1.25 * max((cell.value for cell in cells if cell.shown), default=1)
+
+
+def dot_panel(
+    frame: Frame, axis: str, chosen: str, inner: float, *, note: str, named: bool = True
+) -> alt.LayerChart:
+    """Return the share of each row at every site, their range, and that of all sites."""
+    rows, sites = [], []
+    for row in frame.rows:
+        seen = [(site, cell.value) for site, cell in row.by_site if cell.shown]
+        values = [value for _, value in seen]
+        ends = {"first": min(values, default=math.nan), "last": max(values, default=math.nan)}
+        rows.append(record(row, row.share, "", percent) | ends | {"note": row.note})
+        sites += [
+            {"label": row.label, "value": value, "chosen": site == chosen} for site, value in seen
+        ]
+    base = alt.Chart(inline(rows)).encode(y=frame.y(named))
+    each = alt.Chart(inline(sites)).encode(y=frame.y(named))
+    together = base.transform_filter("datum.shown")
+    scale = alt.Scale(domain=[0, 1])
+    quarters = ticks(".0%", values=[0, 0.25, 0.5, 0.75, 1])
+    x = alt.X("value:Q", scale=scale, axis=quarters)
+    layers = [
+        base.transform_filter("isValid(datum.first)")
+        .mark_rule(color=PALE, strokeWidth=3)
+        .encode(x=alt.X("first:Q", scale=scale), x2="last:Q"),
+        each.transform_filter("!datum.chosen")
+        .mark_point(size=42, stroke=SOFT, strokeWidth=1.3, fill="#fff", opacity=1)
+        .encode(x=x),
+        *whiskers(together, scale),
+        spot(together, ACCENT, "diamond", 110).encode(x=x),
+        spot(each.transform_filter("datum.chosen"), INK, "circle", 80).encode(x=x),
+        base.mark_text(align="right", color=SOFT).encode(
+            x=alt.value(inner + NOTES - 2), text="note:N"
+        ),
+        *(frame.names(base) if named else []),
+    ]
+    if any(row.note for row in frame.rows):
+        layers.append(heading(note, inner + NOTES - 2, "right"))
+    return panel(layers, axis, inner, frame.height)
+
+
+def spot(base: alt.Chart, colour: str, shape: str, size: float) -> alt.Chart:
+    """Return a filled mark for each row."""
+    mark: alt.Chart = base.mark_point(shape=shape, color=colour, size=size, filled=True, opacity=1)
+    return mark
+
+
+def whiskers(shown: alt.Chart, scale: alt.Scale) -> list[alt.Chart]:
+    """Return the interval of each row as a line with ends, or an arrow where it goes on."""
+    wide = shown.transform_filter("datum.high > datum.low")
+    low, high = (alt.X(f"{end}:Q", scale=scale) for end in ("low", "high"))
+    end = wide.mark_tick(color=INK, thickness=1.3, size=8)
+    rule = wide.mark_rule(color=INK, strokeWidth=1.3)
+    beyond = spot(wide.transform_filter("datum.beyond"), INK, "triangle-right", 50)
+    return [
+        rule.encode(x=low, x2="high:Q"),
+        end.encode(x=low),
+        end.transform_filter("!datum.beyond").encode(x=high),
+        beyond.encode(x=high),
+    ]
+
+
+def hatched(base: alt.Chart) -> list[alt.Chart]:
+    """Return a hatched hollow box, and a word, for each row whose number is suppressed."""
+    hidden = base.transform_filter("datum.hidden")
+    box = hidden.mark_bar(height=13, fill="#fff", stroke=SOFT, strokeDash=[3, 2])
+    word = hidden.mark_text(align="left", dx=7, color=SOFT)
+    return [
+        box.encode(x=alt.value(0), x2=alt.value(_BOX)),
+        hidden.mark_text(color=SOFT, fontSize=9, text="╱╱╱").encode(x=alt.value(_BOX / 2)),
+        word.encode(x=alt.value(_BOX), text="text:N"),
+    ]
+
+
+def record(
+    row: Row,
+    cell: Cell,
+    hidden: str = "",
+    write: Callable[[float], str] = number,
+    limit: float = math.inf,
+) -> dict[str, Any]:
+    """Return the values of one mark; its interval is cut at the limit."""
+    end = min(cell.high, limit)
+    return {
+        "label": row.label,
+        "group": row.group,
+        "value": cell.value,
+        "low": cell.low,
+        "high": end,
+        "beyond": cell.high > limit,
+        "text": write(cell.value) if cell.shown else hidden,
+        "shown": cell.shown,
+        "hidden": cell.how == "suppressed",
+    }
+
+
+def inline(records: Sequence[dict[str, Any]]) -> alt.InlineData:
+    """Return records as data of a chart; JSON has no NaN, so what cannot be drawn is null."""
+    return alt.InlineData(
+        values=[
+            {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in r.items()}
+            for r in records
+        ]
+    )
+
+
+def ticks(form: str = ",~r", values: Sequence[float] | None = None) -> alt.Axis:
+    """Return an axis of few numbers and no line."""
+    chosen = alt.Undefined if values is None else list(values)
+    return alt.Axis(title=None, tickCount=4, domain=False, format=form, values=chosen)
+
+
+def panel(
+    layers: Sequence[alt.Chart], title: str, width: float, height: float, top: float = -18
+) -> alt.LayerChart:
+    """Return layers as one panel under a title, which names what is measured and its unit."""
+    layered = alt.LayerChart(layer=[heading(title, y=top), *layers])
+    return layered.properties(width=width, height=height)
+
+
+def heading(
+    text: str, x: float = 0, align: Literal["left", "right"] = "left", y: float = -18
+) -> alt.Chart:
+    """Return words above a panel."""
+    mark = alt.Chart(inline([{}])).mark_text(align=align, color=SOFT, text=text, limit=NARROW)
+    placed: alt.Chart = mark.encode(x=alt.value(x), y=alt.value(y))
+    return placed
+
+
+def finish(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
+    """Return a chart with the fonts and lines that all figures share."""
+    finished: alt.TopLevelMixin = chart.configure(**_CONFIG)
+    return finished
+
+
+_CONFIG: dict[str, Any] = {
+    "background": "transparent",
+    "padding": 4,
+    "font": FONT,
+    "aria": False,
+    "locale": {
+        "number": {
+            "decimal": ".",
+            "thousands": THIN,
+            "grouping": [3],
+            "currency": ["", ""],
+            "percent": f"{THIN}%",
+        }
+    },
+    "view": {"stroke": None},
+    "axis": {
+        "labelFontSize": 12,
+        "labelColor": INK,
+        "labelPadding": 6,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "titleColor": SOFT,
+        "titlePadding": 10,
+        "ticks": False,
+        "gridColor": "#dde3e8",
+        "domainColor": SOFT,
+    },
+    "axisX": {"labelFlush": False},
+    "text": {"fontSize": 12, "color": INK},
+    "legend": {"disable": True},
+}
+
+
+def _drawn_width(label: str) -> int:
+    """Return the room a label of 12 px takes; a CJK character is twice as wide as a letter."""
+    return sum(13 if ord(c) > 0x2E80 else 7 for c in label) + 16

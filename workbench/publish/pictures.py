@@ -1,0 +1,191 @@
+"""Pictures: the figure of a reading as HTML, with its legend and words for who cannot see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from workbench.publish.figures import (
+    WIDE,
+    WIDTHS,
+    draw,
+    plot_bars,
+    plot_forest,
+    plot_grouped_bars,
+    plot_histogram,
+    plot_shares,
+)
+from workbench.publish.language import say
+from workbench.publish.panels import ACCENT, INK, PALE, PALETTE, SOFT, axis_limit
+from workbench.publish.readings import Reading
+from workbench.publish.sentences import hundredths
+
+_MARKS = {
+    "interval": f'<path d="M2 7h20M2 3v8M22 3v8" stroke="{INK}" stroke-width="1.3" fill="none"/>',
+    "arrow": f'<path d="M2 7h16" stroke="{INK}" stroke-width="1.3"/><path d="M17 3l6 4-6 4z" '
+    f'fill="{INK}"/>',
+    "site": f'<circle cx="12" cy="7" r="3.6" stroke="{SOFT}" stroke-width="1.3" fill="#fff"/>',
+    "chosen": f'<circle cx="12" cy="7" r="5" fill="{INK}"/>',
+    "square": f'<path d="M8 3h8v8h-8z" fill="{SOFT}"/>',
+    "pooled": f'<path d="M12 1l5 6-5 6-5-6z" fill="{ACCENT}"/>',
+    "range": f'<path d="M1 7h22" stroke="{PALE}" stroke-width="3"/>',
+    "quantile": f'<path d="M5 0h14v14h-14z" fill="{INK}" opacity=".14"/>'
+    f'<path d="M12 0v14" stroke="{INK}" stroke-dasharray="4 3"/>',
+    "merged": f'<path d="M1 6h22v8h-22z" fill="{ACCENT}"/>',
+    "suppressed": f'<path d="M1 1h22v12h-22zM5 11l4-8M10 11l4-8M15 11l4-8" fill="#fff" '
+    f'stroke="{SOFT}" stroke-dasharray="3 2"/>',
+}
+
+
+def figure(reading: Reading, title: str, chosen: str, language: str) -> str:
+    """Return a reading's figure, for wide and for narrow screens, with words for who cannot see it.
+
+    Parameters
+    ----------
+    reading
+        What is drawn.
+    title
+        Title of the section.
+    chosen
+        Name of the site that is read, "" for all.
+    language
+        Two-letter code.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    kind = say(f"figure_{reading.figure}", language)
+    words = say("alt", language, figure=kind, title=title, finding=reading.finding)
+    return _framed([_svg(reading, chosen, width, language) for width in WIDTHS], words)
+
+
+def concentration(reading: Reading, chosen: str, language: str) -> str:
+    """Return how concentrated each site is, as a figure under a small title."""
+    title = say("herfindahl", language)
+    drawn = [
+        draw(
+            plot_forest(
+                reading.concentration,
+                axis=say("herfindahl_axis", language),
+                pooled=say("all_sites", language),
+                chosen=chosen,
+                write=hundredths,
+                width=width,
+                language=language,
+            )
+        )
+        for width in WIDTHS
+    ]
+    values = ", ".join(f"{r.label} {hundredths(r.cell.value)}" for r in reading.concentration)
+    words = say("alt", language, figure=say("figure_forest", language), title=title, finding=values)
+    return f"<h3>{escape(title)}</h3>{_framed(drawn, words)}"
+
+
+def legend(reading: Reading, chosen: str, threshold: int, language: str) -> str:
+    """Return what each kind of mark in the figure stands for.
+
+    Parameters
+    ----------
+    reading
+        What is drawn.
+    chosen
+        Name of the site that is read, "" for all.
+    threshold
+        Fewest patients that are told.
+    language
+        Two-letter code.
+
+    Returns
+    -------
+    str
+        HTML; only marks that the figure holds are named.
+    """
+    shown = [cell for cell in reading.cells if cell.shown]
+    named = {}
+    if reading.figure == "histogram":
+        named["quantile"] = bool(reading.quantiles)
+        named["merged"] = any(b.stop - b.start > 1 for b in reading.bins)
+    else:
+        named["interval"] = any(cell.high > cell.low for cell in shown)
+        bars = reading.figure == "bars"
+        named["arrow"] = bars and any(cell.high > axis_limit(shown) for cell in shown)
+    if any(row.by_site for row in reading.rows):
+        named |= dict.fromkeys(("pooled", "site", "range"), True) | {"chosen": bool(chosen)}
+    if reading.figure == "forest":
+        named |= {"square": True, "pooled": True}
+    named["suppressed"] = any(cell.how == "suppressed" for cell in reading.cells)
+    items = [_swatch(group, PALETTE[i]) for i, group in enumerate(reading.groups)]
+    for key, here in named.items():
+        if here:
+            words = say(f"legend_{key}", language, threshold=threshold, site=chosen)
+            items.append(_item(_MARKS[key], words))
+    return f'<ul class="wb-legend">{"".join(items)}</ul>' if items else ""
+
+
+def _svg(reading: Reading, chosen: str, width: int, language: str) -> str:
+    if reading.figure == "histogram":
+        return draw(
+            plot_histogram(
+                reading.bins,
+                reading.quantiles,
+                ends=reading.ends,
+                axis=reading.axis,
+                values=reading.second_axis,
+                width=width,
+            )
+        )
+    if reading.figure == "grouped_bars":
+        return draw(
+            plot_grouped_bars(
+                reading.rows,
+                axis=reading.axis,
+                bands=reading.second_axis,
+                groups=reading.groups,
+                width=width,
+            )
+        )
+    if reading.figure == "shares":
+        return draw(
+            plot_shares(
+                reading.rows, axis=reading.axis, chosen=chosen, width=width, language=language
+            )
+        )
+    if reading.figure == "forest":
+        return draw(
+            plot_forest(
+                reading.rows,
+                axis=reading.axis,
+                pooled=say("all_sites", language),
+                chosen=chosen,
+                write=reading.write,
+                width=width,
+                language=language,
+            )
+        )
+    return draw(
+        plot_bars(
+            reading.rows,
+            axis=reading.axis,
+            share_axis=reading.second_axis,
+            chosen=chosen,
+            width=width,
+            language=language,
+        )
+    )
+
+
+def _framed(drawn: Sequence[str], words: str) -> str:
+    names = ("wb-wide" if width == WIDE else "wb-narrow" for width in WIDTHS)
+    inner = "".join(f'<div class="{n}">{svg}</div>' for n, svg in zip(names, drawn, strict=True))
+    return f'<figure class="wb-figure" role="img" aria-label="{escape(words)}">{inner}</figure>'
+
+
+def _swatch(words: str, colour: str) -> str:
+    return _item(f'<path d="M5 0h14v14h-14z" fill="{colour}"/>', words)
+
+
+def _item(mark: str, words: str) -> str:
+    svg = f'<svg width="24" height="14" viewBox="0 0 24 14" aria-hidden="true">{mark}</svg>'
+    return f"<li>{svg}<span>{escape(words)}</span></li>"

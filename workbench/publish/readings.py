@@ -1,0 +1,321 @@
+"""Readings: what the figure and the table of a question show, and the sentence that says it.
+
+A reading is made from pooled tables: one of all verified releases together, and one of each site
+alone, so that every number has its interval. Nothing is drawn or marked up here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from workbench.publish.language import THIN, between, number, percent, say
+from workbench.publish.marks import Bin, Cell, Entry, Quantile, Row, enough
+from workbench.publish.scope import COUNTED, Scope
+from workbench.publish.sentences import (
+    hundredths,
+    read_bars,
+    read_forest,
+    read_groups,
+    read_quantiles,
+    read_shares,
+    span,
+)
+from workbench.publish.tables import Table, herfindahl, share
+from workbench.study_file import Section
+from workbench.summaries.dimension import ALL, MISSING, OTHER
+
+Figure = Literal["bars", "grouped_bars", "histogram", "shares", "forest"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Hold one question's figure, table and sentence.
+
+    Parameters
+    ----------
+    figure
+        Which figure is drawn.
+    axis, second_axis
+        Titles with units.
+    finding
+        The sentence that reads the figure.
+    cells
+        All numbers that were asked for, suppressed ones included.
+    head, body
+        The table beside the figure.
+    rows, groups, bins, quantiles, ends
+        What is drawn.
+    concentration
+        Herfindahl index of each site and, last, of all, if the question is about concentration.
+    write
+        How the numbers of a forest plot are written.
+    """
+
+    figure: Figure
+    axis: str
+    second_axis: str
+    finding: str
+    cells: tuple[Cell, ...]
+    head: tuple[str, ...]
+    body: tuple[tuple[Entry, ...], ...]
+    rows: tuple[Row, ...] = ()
+    groups: tuple[str, ...] = ()
+    bins: tuple[Bin, ...] = ()
+    quantiles: tuple[Quantile, ...] = ()
+    ends: tuple[float, ...] = ()
+    concentration: tuple[Row, ...] = ()
+    write: Callable[[float], str] = number
+
+
+def read(section: Section, scope: Scope) -> Reading:
+    """Return the reading of a section.
+
+    Parameters
+    ----------
+    section
+        The section of the dashboard, from study.toml. With `bars`, `top` asks for the largest
+        labels only, and for how concentrated all are.
+    scope
+        The tables and words.
+
+    Returns
+    -------
+    Reading
+        With every number that was asked for, suppressed or not.
+    """
+    kinds: dict[str, Callable[[Section, Scope], Reading]] = {
+        "bars": _bars,
+        "shares": _bars,
+        "grouped_bars": _grouped_bars,
+        "histogram": _histogram,
+        "forest": _forest,
+    }
+    return kinds[section.figure](section, scope)
+
+
+def entry(cell: Cell, language: str = "en", write: Callable[[float], str] = number) -> Entry:
+    """Return a cell as it is written in a table: its figure, and its interval below.
+
+    Examples
+    --------
+    >>> entry(Cell(120, 118, 122, "rounded"))
+    Entry(text='120', detail='118–122', hidden=False)
+    """
+    if cell.how == "suppressed":
+        known = math.isfinite(cell.low) and math.isfinite(cell.high)
+        spread = between(cell.low, cell.high, write) if known else ""
+        return Entry(say("suppressed", language), spread, hidden=True)
+    if not cell.shown:
+        return Entry("–")
+    spread = between(cell.low, cell.high, write)
+    return Entry(write(cell.value), "" if spread == write(cell.value) else spread)
+
+
+def _bars(section: Section, scope: Scope) -> Reading:
+    name, measure = section.dimensions[0], section.measure
+    unit, shares = scope.measure(measure), section.figure == "shares"
+    rows = tuple(_row({name: code}, section, scope) for code in _codes(section, name, scope))
+    share_axis = _capital(scope.say("share_axis", unit=unit)) if measure in COUNTED else ""
+    concentration = _concentration(section, scope) if section.top and not shares else ()
+    return Reading(
+        figure=section.figure,
+        axis=share_axis if shares else _capital(unit),
+        second_axis=share_axis,
+        finding=read_shares(rows, section, scope)
+        if shares
+        else read_bars(rows, concentration, section, scope),
+        cells=tuple(row.cell for row in rows),
+        head=(scope.title(name), *_bar_head(section, scope)),
+        body=tuple(_bar_line(row, section, scope) for row in rows),
+        rows=rows,
+        concentration=concentration,
+    )
+
+
+def _row(at: Mapping[str, str], section: Section, scope: Scope) -> Row:
+    measure = section.measure
+    ((name, code),) = at.items()
+    cell = scope.table.cell(measure, **at)
+    label = scope.label(name, code)
+    if measure not in COUNTED:
+        return Row(label, cell)
+    i2 = scope.pooled.heterogeneity.get((name, code, measure), math.nan)
+    return Row(
+        label,
+        cell,
+        share=_share(scope.pooled, measure, at),
+        by_site=tuple((site, _share(t, measure, at)) for site, t in scope.there.items()),
+        note=_i2(i2),
+    )
+
+
+def _bar_head(section: Section, scope: Scope) -> tuple[str, ...]:
+    unit = scope.measure(section.measure)
+    if section.measure not in COUNTED:
+        return (_capital(unit),)
+    share_of = scope.say("share", unit=unit)
+    if scope.chosen:
+        return (_capital(unit), _capital(share_of), f"{scope.say('all_sites')}: {share_of}")
+    keys = ("range", "heterogeneity", "suppressed_sites")
+    return (_capital(unit), _capital(share_of), *map(scope.say, keys))
+
+
+def _bar_line(row: Row, section: Section, scope: Scope) -> tuple[Entry, ...]:
+    first = (Entry(row.label), entry(row.cell, scope.language))
+    if section.measure not in COUNTED:
+        return first
+    if scope.chosen:
+        here = share(row.cell, scope.table.cell(section.measure))
+        parts = (entry(cell, scope.language, percent) for cell in (here, row.share))
+        return (*first, *parts)
+    low, high = span(cell for _, cell in row.by_site)
+    spread = between(low, high, percent) if math.isfinite(low) else "–"
+    hidden = sum(cell.how == "suppressed" for _, cell in row.by_site)
+    together = entry(row.share, scope.language, percent)
+    return (*first, together, Entry(spread), Entry(row.note or "–"), Entry(str(hidden)))
+
+
+def _grouped_bars(section: Section, scope: Scope) -> Reading:
+    first, second = section.dimensions
+    measure, language = section.measure, scope.language
+    groups = [g for g in scope.pooled.labels(second) if g != ALL and _counted(scope, {second: g})]
+    found: dict[tuple[str, str], Row] = {}
+    body = []
+    for code in _codes(section, first, scope):
+        label = scope.label(first, code)
+        cells = [scope.table.cell(measure, **{first: code, second: g}) for g in groups]
+        for g, cell in zip(groups, cells, strict=True):
+            found[code, g] = Row(label, cell, scope.label(second, g))
+        whole = scope.table.cell(measure, **{first: code})
+        part = _share(scope.table, measure, {first: code})
+        numbers = [entry(cell, language) for cell in (*cells, whole)]
+        body.append((Entry(label), *numbers, entry(part, language, percent)))
+    # A group of which nothing at all is told stands in the table only.
+    told = [g for g in groups if any(row.cell.shown for (_, of), row in found.items() if of == g)]
+    rows = {key: row for key, row in found.items() if key[1] in told}
+    names = tuple(scope.label(second, g) for g in groups)
+    unit = scope.measure(measure)
+    share_of = _capital(scope.say("share", unit=unit))
+    return Reading(
+        figure="grouped_bars",
+        axis=_capital(unit),
+        second_axis=scope.title(first),
+        finding=read_groups(rows, section, scope),
+        cells=tuple(row.cell for row in found.values()),
+        head=(scope.title(first), *names, scope.say("all_groups"), share_of),
+        body=tuple(body),
+        rows=tuple(rows.values()),
+        groups=tuple(scope.label(second, g) for g in told),
+    )
+
+
+def _histogram(section: Section, scope: Scope) -> Reading:
+    table, name = scope.table, section.dimensions[0]
+    codes = (ALL, *_codes(section, name, scope))
+    # Bins of all labels together are as coarse as those of the coarsest: if they are too coarse,
+    # the commonest label that is finer is drawn.
+    drawn = {code: table.bins(**{name: code}) for code in codes}
+    good = [code for code in codes if enough(b.cell for b in drawn[code])]
+    code = good[0] if good else ALL
+    quantiles = tuple(
+        Quantile(q, scope.say(q), cell, *map(table.place, (cell.value, cell.low, cell.high)))
+        for q in ("median", "p90")
+        if (cell := table.cell(q, **{name: code})).shown
+    )
+    body = []
+    for each in codes:
+        cells = [table.cell(q, **{name: each}) for q in ("median", "p90")]
+        cells.insert(0, table.total("exams", **{name: each}))
+        numbers = [entry(cell, scope.language) for cell in cells]
+        body.append((Entry(scope.label(name, each)), *numbers))
+    share_axis = scope.say("share_bin")
+    if code != ALL:
+        share_axis = f"{scope.label(name, code)}: {share_axis[:1].lower()}{share_axis[1:]}"
+    columns = (scope.measure("exams"), scope.measure("median"), scope.measure("p90"))
+    return Reading(
+        figure="histogram",
+        axis=share_axis,
+        second_axis=_capital(
+            scope.say("per_exam", unit=scope.unit_words(scope.unit) or scope.say("how_many"))
+        ),
+        finding=read_quantiles(quantiles, "" if code == ALL else scope.label(name, code), scope),
+        cells=tuple(b.cell for b in drawn[code]),
+        head=(scope.title(name), *map(_capital, columns)),
+        body=tuple(body),
+        bins=drawn[code],
+        quantiles=quantiles,
+        ends=table.grid.ends if table.grid else (),
+    )
+
+
+def _forest(section: Section, scope: Scope) -> Reading:
+    axis, name = scope.say("herfindahl_axis"), scope.say("herfindahl_index")
+    rows, write = _concentration(section, scope), hundredths
+    if section.measure not in COUNTED:
+        axis = name = _capital(scope.measure(section.measure))
+        write = number
+        rows = tuple(
+            Row(label, table.cell(section.measure)) for label, table in _everywhere(scope).items()
+        )
+    return Reading(
+        figure="forest",
+        axis=axis,
+        second_axis="",
+        finding=read_forest(rows, name, write, scope),
+        cells=tuple(row.cell for row in rows),
+        head=(scope.say("site"), name),
+        body=tuple((Entry(row.label), entry(row.cell, scope.language, write)) for row in rows),
+        rows=rows,
+        write=write,
+    )
+
+
+def _codes(section: Section, name: str, scope: Scope) -> list[str]:
+    """Return the codes to show: counted anywhere, the commonest first unless they have an order."""
+    measure = section.measure if section.measure in COUNTED else "exams"
+    there = [c for c in scope.pooled.labels(name) if c != ALL and _counted(scope, {name: c})]
+    if scope.dimensions[name].codelist is None or section.figure == "shares":
+        return there
+    last = {OTHER: 1, MISSING: 2}
+    size = {c: scope.pooled.cell(measure, **{name: c}) for c in there}
+    there.sort(key=lambda c: (last.get(c, 0), -size[c].value if size[c].shown else 0.0))
+    return there[: section.top]
+
+
+def _counted(scope: Scope, at: Mapping[str, str]) -> bool:
+    """Tell whether anyone may stand behind a label."""
+    cell = scope.pooled.cell("patients", **at)
+    return cell.how == "suppressed" or (cell.shown and cell.high > 0)
+
+
+def _share(table: Table, measure: str, at: Mapping[str, str]) -> Cell:
+    return share(table.cell(measure, **at), table.cell(measure))
+
+
+def _concentration(section: Section, scope: Scope) -> tuple[Row, ...]:
+    name, measure = section.dimensions[0], section.measure
+    if measure not in COUNTED:
+        return ()
+    codes = [c for c in scope.pooled.labels(name) if c not in (ALL, MISSING)]
+    return tuple(
+        Row(label, herfindahl({c: table.cell(measure, **{name: c}) for c in codes}))
+        for label, table in _everywhere(scope).items()
+    )
+
+
+def _everywhere(scope: Scope) -> dict[str, Table]:
+    return {**scope.there, scope.say("all_sites"): scope.pooled}
+
+
+def _i2(value: float) -> str:
+    if math.isnan(value):
+        return ""
+    points = f"{100 * value:.0f}"
+    return f">99{THIN}%" if points == "100" and value < 1 else f"{points}{THIN}%"
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]

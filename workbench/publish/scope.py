@@ -1,0 +1,80 @@
+"""Scope: the tables a question is answered from, and the reader's words for what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from workbench.dimensions import StudyDimension
+from workbench.publish.language import say
+from workbench.publish.tables import Table
+
+COUNTED = ("exams", "patients")
+"""Measures that are counts, of which there are shares."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Hold the tables a reading is made from, and the words for them.
+
+    Parameters
+    ----------
+    pooled
+        The table of all sites together.
+    sites
+        Table of each site by its name; None where the site has none.
+    chosen
+        Name of the site that is read, "" for all together.
+    dimensions
+        Dimensions of the study by name.
+    unit
+        UCUM unit of the table's values, "" for counts.
+    language
+        Two-letter code.
+    """
+
+    pooled: Table
+    sites: Mapping[str, Table | None]
+    chosen: str
+    dimensions: Mapping[str, StudyDimension]
+    unit: str = ""
+    language: str = "en"
+
+    @property
+    def table(self) -> Table:
+        """The table that is read."""
+        chosen = self.sites.get(self.chosen) if self.chosen else self.pooled
+        return chosen or self.pooled
+
+    @property
+    def there(self) -> dict[str, Table]:
+        """Table of each site that has one."""
+        return {name: table for name, table in self.sites.items() if table is not None}
+
+    def say(self, key: str, **values: object) -> str:
+        """Return words in the reader's language."""
+        return say(key, self.language, **values)
+
+    def label(self, dimension: str, code: str) -> str:
+        """Return the words for a code."""
+        return self.dimensions[dimension].label(code, self.language)
+
+    def unit_of(self, dimension: str) -> str:
+        """Return the words for a dimension's unit."""
+        return self.unit_words(self.dimensions[dimension].dimension.unit)
+
+    def title(self, dimension: str) -> str:
+        """Return the words for a dimension, with its unit."""
+        words = self.dimensions[dimension].title(self.language)
+        unit = self.unit_of(dimension)
+        return f"{words}, {unit}" if unit else words
+
+    def measure(self, name: str) -> str:
+        """Return the words for a measure, with its unit."""
+        if name in COUNTED:
+            return self.say(f"count_{name}")
+        return ", ".join(filter(None, (self.say(name), self.unit_words(self.unit))))
+
+    def unit_words(self, unit: str) -> str:
+        """Return the words for a UCUM unit; none for a plain number."""
+        return {"1": "", "a": self.say("years")}.get(unit, unit)

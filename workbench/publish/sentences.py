@@ -1,0 +1,158 @@
+"""Sentences that read a figure, made from its numbers and their intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from workbench.publish.language import between, number, percent
+from workbench.publish.marks import ABSENT, Cell, Quantile, Row
+from workbench.publish.scope import COUNTED, Scope
+from workbench.publish.tables import share
+from workbench.study_file import Section
+from workbench.summaries.dimension import MISSING, OTHER
+
+
+def read_bars(
+    rows: Sequence[Row], concentration: Sequence[Row], section: Section, scope: Scope
+) -> str:
+    """Say which row is largest, its share here and over sites, and how concentrated all are."""
+    measure = section.measure
+    named = [row for row in rows if row.cell.shown]
+    if not named:
+        return ""
+    top = max(named, key=lambda row: row.cell.value)
+    words = {"label": top.label, "value": spelt(top.cell), "unit": scope.measure(measure)}
+    if measure not in COUNTED:
+        return scope.say("read_highest", **words | {"measure": scope.measure(measure)})
+    total = scope.table.cell(measure)
+    part = share(top.cell, total)
+    if part.shown:
+        words |= {"total": spelt(total), "share": spelt(part, percent)}
+    said = [scope.say("read_bars_of" if part.shown else "read_bars", **words)]
+    said += _between_sites(top, scope)
+    here = scope.chosen or scope.say("all_sites")
+    index = next((row.cell for row in concentration if row.label == here), ABSENT)
+    if index.shown and index.value > 0:
+        equal = number(1 / index.value, 2)
+        key = "read_herfindahl" if equal == "1" else "read_herfindahl_equal"
+        said.append(scope.say(key, value=spelt(index, hundredths), equal=equal))
+    return " ".join(said)
+
+
+def read_shares(rows: Sequence[Row], section: Section, scope: Scope) -> str:
+    """Say which row has the largest and which the smallest share, and that over sites."""
+    total = scope.table.cell(section.measure)
+    parts = [(row, share(row.cell, total)) for row in rows]
+    parts = sorted(((r, p) for r, p in parts if p.shown), key=lambda pair: pair[1].value)
+    if len(parts) < 2:
+        return ""
+    (worst, low), (best, high) = parts[0], parts[-1]
+    said = scope.say(
+        "read_shares",
+        best=best.label,
+        high=spelt(high, percent),
+        worst=worst.label,
+        low=spelt(low, percent),
+        unit=scope.measure(section.measure),
+    )
+    return " ".join([said, *_between_sites(worst, scope)])
+
+
+def read_groups(rows: Mapping[tuple[str, str], Row], section: Section, scope: Scope) -> str:
+    """Say which stated group is largest, and the share of each second label.
+
+    Parameters
+    ----------
+    rows
+        Row by the codes of its two dimensions.
+    section, scope
+        What is read.
+    """
+    measure, (first, second) = section.measure, section.dimensions
+    stated = {
+        key: row for key, row in rows.items() if row.cell.shown and not {OTHER, MISSING} & {*key}
+    }
+    if not stated:
+        return ""
+    unit = scope.measure(measure)
+    top = max(stated.values(), key=lambda row: row.cell.value)
+    said = scope.say(
+        "read_groups",
+        label=f"{top.label} {scope.unit_of(first)}".rstrip(),
+        group=top.group,
+        value=spelt(top.cell),
+        unit=unit,
+    )
+    total = scope.table.cell(measure)
+    groups = dict.fromkeys(g for _, g in stated)
+    shares = {g: share(scope.table.cell(measure, **{second: g}), total) for g in groups}
+    parts = [
+        f"{scope.label(second, g)} {spelt(part, percent)}"
+        for g, part in shares.items()
+        if part.shown and part.high > 0
+    ]
+    whole = [scope.say("read_group_total", unit=unit, parts=", ".join(parts))] if parts else []
+    return " ".join([said, *whole])
+
+
+def read_quantiles(quantiles: Iterable[Quantile], of: str, scope: Scope) -> str:
+    """Say where each quantile lies, of all exams or of those with one label."""
+    unit = "" if scope.unit in ("", "1") else f" {scope.unit}"
+    said = [
+        scope.say(f"read_{quantile.name}", value=spelt(quantile.cell) + unit)
+        for quantile in quantiles
+    ]
+    return " ".join([scope.say("read_of", of=of), *said] if of and said else said)
+
+
+def read_forest(rows: Sequence[Row], name: str, write: Callable[[float], str], scope: Scope) -> str:
+    """Say between which numbers the sites lie."""
+    low, high = span(row.cell for row in rows[:-1])
+    if not math.isfinite(low):
+        return ""
+    return scope.say("read_forest", low=write(low), high=write(high), measure=name)
+
+
+def spelt(cell: Cell, write: Callable[[float], str] = number) -> str:
+    """Return a figure with its interval in brackets, if it has one.
+
+    Examples
+    --------
+    >>> spelt(Cell(120, 118, 122)), spelt(Cell(3, 3, 3))
+    ('120 (118–122)', '3')
+    """
+    spread = between(cell.low, cell.high, write)
+    return spread if spread == write(cell.value) else f"{write(cell.value)} ({spread})"
+
+
+def span(cells: Iterable[Cell]) -> tuple[float, float]:
+    """Return the smallest and the largest figure; NaN if there is none.
+
+    Examples
+    --------
+    >>> span([Cell(3, 2, 4), Cell(1, 1, 1)])
+    (1, 3)
+    """
+    values = [cell.value for cell in cells if cell.shown]
+    return min(values, default=math.nan), max(values, default=math.nan)
+
+
+def hundredths(value: float) -> str:
+    """Return an index between 0 and 1 as it is written.
+
+    Examples
+    --------
+    >>> hundredths(0.4567)
+    '0.46'
+    """
+    return f"{value:.2f}"
+
+
+def _between_sites(row: Row, scope: Scope) -> list[str]:
+    cells = [cell for _, cell in row.by_site if cell.shown]
+    if scope.chosen or len(cells) < 2:
+        return []
+    low, high = span(cells)
+    said = [scope.say("read_range", label=row.label, low=percent(low), high=percent(high))]
+    return [*said, scope.say("read_i2", i2=row.note)] if row.note else said

@@ -1,0 +1,239 @@
+"""Serve a study's dashboard with Voila, on this machine only.
+
+The page is built with the Workbench's own Voila template: nothing in it is fetched from another
+machine, and the browser is told to refuse if something tried.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from workbench.errors import DefinitionError, ExecutionError, UsageError
+
+TEMPLATES = Path(__file__).parents[1] / "resources" / "voila"
+PACKAGE = Path(__file__).parents[2]
+WIDGETS = ("@voila-dashboards/widgets-manager8", "@jupyter-widgets/jupyterlab-manager", "anywidget")
+"""Front-end extensions without which a widget does not appear, and does not say so."""
+IDLE = 600
+"""Seconds after which the kernel of a closed page is ended."""
+CONTENT = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
+    "connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def dashboard_command(study: Path | str, port: int = 8866) -> list[str]:
+    """Return the command that serves a study's dashboard at http://127.0.0.1:PORT/.
+
+    Parameters
+    ----------
+    study
+        Folder of the study.
+    port
+        TCP port on the loopback interface.
+
+    Returns
+    -------
+    list of str
+        For `subprocess`, or `shlex.join` to show it.
+
+    Raises
+    ------
+    DefinitionError
+        If the study has no dashboard.
+    UsageError
+        If the port is none.
+
+    Examples
+    --------
+    >>> dashboard_command("nowhere")
+    Traceback (most recent call last):
+    workbench.errors.DefinitionError: There is no dashboard
+      where: nowhere/dashboard.ipynb
+      do:    Name a study folder that has a dashboard.ipynb
+    """
+    notebook = Path(study) / "dashboard.ipynb"
+    if not notebook.is_file():
+        raise DefinitionError(
+            "There is no dashboard",
+            where=str(notebook),
+            todo="Name a study folder that has a dashboard.ipynb",
+        )
+    if not 1 <= port <= 65535:
+        raise UsageError(f"{port} is no port", todo="Use 1 to 65535")
+    options = {
+        "Voila.ip": "127.0.0.1",
+        "Voila.port_retries": "0",
+        "Voila.tornado_settings": repr({"headers": {"Content-Security-Policy": CONTENT}}),
+        "VoilaConfiguration.template": "workbench",
+        "VoilaConfiguration.allow_template_override": "NO",
+        "VoilaConfiguration.allow_theme_override": "NO",
+        "VoilaConfiguration.strip_sources": "True",
+        "VoilaConfiguration.show_tracebacks": "False",
+        "VoilaConfiguration.file_allowlist": "[]",
+        "VoilaConfiguration.file_denylist": "['.*']",
+        "VoilaConfiguration.extension_allowlist": repr(list(WIDGETS)),
+        "MappingKernelManager.cull_idle_timeout": str(IDLE),
+        "MappingKernelManager.cull_interval": str(IDLE // 10),
+    }
+    # The template is found along JUPYTER_PATH; the kernel imports this very package.
+    environment = [f"JUPYTER_PATH={TEMPLATES}", f"PYTHONPATH={PACKAGE}"]
+    server = [sys.executable, "-m", "voila", str(notebook.resolve()), "--no-browser"]
+    return [
+        "env",
+        *environment,
+        *server,
+        f"--port={port}",
+        *(f"--{name}={value}" for name, value in options.items()),
+    ]
+
+
+@dataclass
+class Server:
+    """A running dashboard; ends with `stop`, or at the end of a `with` block.
+
+    Parameters
+    ----------
+    process
+        The Voila process.
+    url
+        Where the dashboard is, with its token if it has one.
+    """
+
+    process: subprocess.Popen[bytes]
+    url: str
+
+    def stop(self) -> None:
+        """End the server and the kernels it started."""
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def __enter__(self) -> Server:
+        """Return the server itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the server."""
+        self.stop()
+
+
+def serve(
+    study: Path | str,
+    port: int = 0,
+    token: bool = True,
+    *,
+    wait: float = 60,
+    log: Path | None = None,
+) -> Server:
+    """Start a study's dashboard and return when it answers.
+
+    Parameters
+    ----------
+    study
+        Folder of the study.
+    port
+        TCP port on the loopback interface; 0 for any that is free.
+    token
+        True if only who knows the returned URL may read, also among users of this machine.
+    wait
+        Seconds until a server that does not answer is given up.
+    log
+        File for what the server says; without it, nothing is kept.
+
+    Returns
+    -------
+    Server
+        With the URL to open.
+
+    Raises
+    ------
+    DefinitionError
+        If the study has no dashboard.
+    ExecutionError
+        If the server does not start.
+    """
+    port = _free_port(port)
+    command = dashboard_command(study, port)
+    environment = dict(os.environ)
+    url = f"http://127.0.0.1:{port}/"
+    if token:
+        # Not on the command line, which every user of the machine can read.
+        environment["JUPYTER_TOKEN"] = secrets.token_urlsafe(24)
+        command.append("--token")
+        url += f"?token={environment['JUPYTER_TOKEN']}"
+    else:
+        environment.pop("JUPYTER_TOKEN", None)
+    target = log.open("wb") if log else subprocess.DEVNULL
+    try:
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=target, stderr=target
+        )
+    except OSError as error:
+        raise ExecutionError(
+            f"The dashboard cannot be started: {error.strerror}", where=command[1]
+        ) from error
+    finally:
+        if not isinstance(target, int):
+            target.close()
+    server = Server(process, url)
+    end = time.monotonic() + wait
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            break
+        if _answers(port):
+            return server
+        time.sleep(0.05)
+    server.stop()
+    raise ExecutionError(
+        "The dashboard did not start",
+        where=f"port {port}",
+        todo=f"See what it says: {shlex.join(command)}",
+    )
+
+
+def _free_port(port: int) -> int:
+    """Return the port if it is free, any free one for 0; refuse one that is in use."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            raise ExecutionError(
+                f"Port {port} cannot be used: it is in use, or not allowed",
+                where="127.0.0.1",
+                todo="Choose another port, or 0 for any",
+            ) from error
+        found: int = probe.getsockname()[1]
+    return found
+
+
+def _answers(port: int) -> bool:
+    # Any answer will do, and this address starts no kernel.
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/voila/static/", timeout=2).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
