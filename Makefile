@@ -6,7 +6,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 STUDY ?= imaging_service
 # Names of folders below datasets/ that hold a site.toml; empty: every site of the study found there.
 SITES ?=
-# Sites that run at a time.
+# Sites, and test processes, that run at a time.
 JOBS ?= 2
 # Where wheels beside the package index lie: a folder or URL, for machines that need one.
 FIND_LINKS ?= $(PIP_FIND_LINKS)
@@ -25,14 +25,14 @@ help: ## list the verbs
 
 study: .venv/.ready ## run a study at its sites, release, pool, and show the dashboard
 	$(BIN)/workbench run $(FOLDER) $(CHOSEN) --jobs $(JOBS)
-	$(BIN)/workbench release $(FOLDER) $(CHOSEN) --quiet
+	$(BIN)/workbench release $(FOLDER) $(CHOSEN) --yes --quiet
 	$(BIN)/workbench verify $(FOLDER)
 	$(BIN)/workbench pool $(FOLDER)
 	@if [ -t 1 ]; then $(BIN)/workbench publish $(FOLDER); else $(BIN)/workbench publish $(FOLDER) --dry-run; fi
 
 test: .venv/.ready ## lint, check types and contracts, and run every test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
 
 lint: .venv/.ready ## format the code and mend what a tool can mend
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/mypy

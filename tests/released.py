@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from tests.toy import write_notebook
-from workbench import verification
 from workbench.disclosure.cells import protect
 from workbench.disclosure.policy import Policy
-from workbench.envelope import seal
-from workbench.keys import make_key, read_key
-from workbench.manifest import (
+from workbench.exchange import verification
+from workbench.exchange.envelope import seal
+from workbench.exchange.keys import make_key, read_key
+from workbench.exchange.manifest import (
     ENVELOPE,
     MANIFEST,
     Manifest,
@@ -26,6 +26,7 @@ from workbench.manifest import (
     SiteMark,
     StudyMark,
 )
+from workbench.exchange.verification import Release
 from workbench.provenance import OutputRecord, RunRecord, StepRecord, write_record
 from workbench.release import pack
 from workbench.site import Site, read_site
@@ -33,7 +34,6 @@ from workbench.study import Study, read_study
 from workbench.summaries import counts, histogram, moments
 from workbench.summaries.summary import Summary
 from workbench.summaries.table import render_summary
-from workbench.verification import Release
 
 TODAY = dt.date(2026, 11, 22)
 EDGES = [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]

@@ -30,7 +30,7 @@ from workbench import cache
 from workbench.cache import digest_path
 from workbench.errors import DefinitionError, ExecutionError, UsageError
 from workbench.execution import run_study
-from workbench.run import open_run
+from workbench.running.run import open_run
 from workbench.site import read_site
 from workbench.study import read_study
 

@@ -182,7 +182,7 @@ def test_an_unused_kernel_is_closed_at_once(tmp_path):
 
 def test_papermill_is_imported_only_to_run():
     code = (
-        "import sys, workbench.execution, workbench.parallel\n"
+        "import sys, workbench.execution, workbench.running.parallel\n"
         "heavy = ('papermill', 'nbclient', 'nbformat', 'jupyter_client', 'rocrate', 'zmq')\n"
         "sys.exit(', '.join(m for m in heavy if m in sys.modules) or None)"
     )

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from tests.released import make_hospital, make_release, make_rows, summarise, write_study
 from workbench.disclosure.policy import Policy
 from workbench.errors import PoolingError
-from workbench.pooled_file import POOLED
-from workbench.pooled_histogram import QUANTILES
+from workbench.exchange.verification import verify_all
+from workbench.pooled.file import POOLED
+from workbench.pooled.histogram import QUANTILES
 from workbench.pooling import pool, read_pooled, write_pooled
 from workbench.statistics.meta_analysis import random_effects
 from workbench.summaries import counts
 from workbench.summaries.grid import BIN
 from workbench.summaries.moments import finish
 from workbench.summaries.summary import combine
-from workbench.verification import verify_all
 
 
 @pytest.fixture(scope="module")

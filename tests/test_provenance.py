@@ -12,10 +12,10 @@ import pytest
 
 from tests.toy import FIRST, SECOND, write_notebook, write_toy_site, write_toy_study
 from workbench.cache import digest_path
-from workbench.crate import PROFILES
 from workbench.errors import ExecutionError
 from workbench.execution import run_study
 from workbench.provenance import RunRecord, read_record, read_step_record, write_record
+from workbench.running.crate import PROFILES
 from workbench.site import read_site
 from workbench.study import read_study
 

@@ -20,11 +20,12 @@ from tests.released import (
     write_study,
 )
 from workbench.disclosure.ledger import Ledger
-from workbench.envelope import RefusedError, canonical
 from workbench.errors import DisclosureError, ReleaseError
-from workbench.keys import key_id, make_key, read_key
-from workbench.manifest import ENVELOPE, MANIFEST
-from workbench.received import Received
+from workbench.exchange.envelope import RefusedError, canonical
+from workbench.exchange.keys import key_id, make_key, read_key
+from workbench.exchange.manifest import ENVELOPE, MANIFEST
+from workbench.exchange.received import Received
+from workbench.exchange.verification import Release
 from workbench.release import (
     check_release,
     find_releases,
@@ -38,7 +39,6 @@ from workbench.study import read_study
 from workbench.summaries import counts
 from workbench.summaries.summary import Summary, labelled
 from workbench.summaries.table import parse_summary, render_summary
-from workbench.verification import Release
 
 
 @pytest.fixture(scope="module")

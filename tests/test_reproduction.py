@@ -6,10 +6,11 @@ import pytest
 
 from tests.released import make_hospital, make_rows, summarise, write_study
 from workbench import reproduction
-from workbench.envelope import RefusedError
-from workbench.release import check_release
+from workbench.exchange.envelope import RefusedError
+from workbench.pooling import pool, read_pooled, write_pooled
+from workbench.release import check_release, verify
 from workbench.reproduction import compare, reproduce
-from workbench.run import Run
+from workbench.running.run import Run
 from workbench.summaries.table import parse_summary, render_summary
 
 
@@ -120,3 +121,17 @@ def test_tables_that_came_or_went(north, views):
 def test_what_is_compared_is_what_left(north, views):
     for name, view in views.items():
         assert parse_summary((north.out / f"{name}.csv").read_bytes()).equals(view)
+
+
+def test_a_changed_pooled_number_is_named(north):
+    releases = north.study.folder / "releases"
+    write_pooled(pool([verify(north.out, north.study)], north.study), releases / "pooled")
+    assert again(north).reproduced
+    assert again(north).compared["pooled"] > 100
+    written = read_pooled(releases / "pooled")
+    written.tables["exams"].data["value"].values[1, 1, 0] += 5
+    shutil.rmtree(releases / "pooled")
+    write_pooled(written, releases / "pooled")
+    (moved,) = again(north).moved
+    assert (moved.site, moved.table, moved.variable) == ("pooled", "exams", "value")
+    assert moved.old == moved.new + 5

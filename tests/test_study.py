@@ -7,10 +7,10 @@ import time
 
 import pytest
 
+from workbench.definition.study_file import find_cycle
 from workbench.disclosure.policy import Policy
 from workbench.errors import DefinitionError
 from workbench.study import read_study
-from workbench.study_file import find_cycle
 from workbench.template import create_study
 
 

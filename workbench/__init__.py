@@ -13,6 +13,7 @@ _NAMES = {
     "Summary": "summaries.summary",
     "WorkbenchError": "errors",
     "combine": "summaries.summary",
+    "find_releases": "exchange.verification",
     "open_archive": "imaging.archive",
     "open_exams": "radiology.exams",
     "pool": "pooling",
@@ -22,7 +23,9 @@ _NAMES = {
     "read_summary": "summaries.table",
     "run_study": "execution",
     "verify": "release",
+    "verify_all": "exchange.verification",
     "write_exams": "radiology.exams",
+    "write_pooled": "pooling",
     "write_summary": "summaries.table",
 }
 """Public name -> the module that holds it; a module is imported when its name is first used."""

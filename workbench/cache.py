@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import show
 
 if TYPE_CHECKING:
-    from workbench.parameters import Value
+    from workbench.definition.parameters import Value
+    from workbench.definition.steps import Step
     from workbench.site import Site
-    from workbench.steps import Step
     from workbench.study import Study
 
 PACKAGE = Path(__file__).resolve().parent

@@ -145,7 +145,7 @@ def key(
     ],
 ) -> None:
     """Make a site's key, and print the line that sites.toml pins."""
-    from workbench.keys import make_key
+    from workbench.exchange.keys import make_key
     from workbench.site import read_site
     from workbench.terminal import say
 
@@ -182,8 +182,8 @@ def run(
     runs: RunsFolder = RUNS,
 ) -> None:
     """Run a study at one site or several; what is finished is not run again."""
-    from workbench.parallel import run_sites
-    from workbench.progress import Display
+    from workbench.running.parallel import run_sites
+    from workbench.running.progress import Display
     from workbench.study import read_study
     from workbench.terminal import print_table, say
 
@@ -227,7 +227,7 @@ def release(
 ) -> None:
     """Check and show what would leave, then pack and sign it; or withdraw a release."""
     from workbench import release as releases
-    from workbench.run import open_run
+    from workbench.running.run import open_run
     from workbench.study import read_study
     from workbench.terminal import print_checked, say
 
@@ -263,9 +263,9 @@ def release(
 @app.command()
 def verify(study: StudyFolder) -> None:
     """Verify the releases of a study; needs no network."""
+    from workbench.exchange.verification import find_releases, verify_all
     from workbench.study import read_study
     from workbench.terminal import print_table
-    from workbench.verification import find_releases, verify_all
 
     definition = read_study(study)
     folders = find_releases(definition)
@@ -290,7 +290,7 @@ def verify(study: StudyFolder) -> None:
 @app.command()
 def pool(study: StudyFolder) -> None:
     """Combine the verified releases of a study."""
-    from workbench.coordination import run_pool
+    from workbench.running.coordination import run_pool
     from workbench.study import read_study
     from workbench.terminal import say
 
@@ -357,7 +357,7 @@ def publish(
 
 def _sites(study: Study, declarations: list[Path]) -> list[Site]:
     from workbench.datasets import choose_sites
-    from workbench.verification import read_pins_of
+    from workbench.exchange.verification import read_pins_of
 
     wanted = [] if declarations else list(dict.fromkeys(p.id for p in read_pins_of(study)))
     return choose_sites(declarations, study.folder, wanted)

@@ -19,8 +19,8 @@ from workbench.cache import (
     step_parts,
     workbench_digest,
 )
-from workbench.crate import CRATE, write_crate
-from workbench.declaration import Problem, refuse
+from workbench.definition.declaration import Problem, refuse
+from workbench.definition.parameters import write_params
 from workbench.errors import DefinitionError, ExecutionError, WorkbenchError, show
 from workbench.notebook import (
     Kernel,
@@ -29,9 +29,6 @@ from workbench.notebook import (
     run_notebook,
     sweep_sockets,
 )
-from workbench.outputs import collect_outputs, is_intact, take_fingerprint
-from workbench.parameters import write_params
-from workbench.progress import Event, EventLog, EventName, Listener, now
 from workbench.provenance import (
     RECORD,
     STEP,
@@ -43,7 +40,10 @@ from workbench.provenance import (
     read_step_record,
     write_record,
 )
-from workbench.publication import (
+from workbench.running.crate import CRATE, write_crate
+from workbench.running.outputs import collect_outputs, is_intact, take_fingerprint
+from workbench.running.progress import Event, EventLog, EventName, Listener, now
+from workbench.running.publication import (
     TEMPORARY,
     Holder,
     full_disk,
@@ -55,11 +55,11 @@ from workbench.publication import (
     write_json,
     write_whole,
 )
-from workbench.run import PARAMS, RUNS, Run, StepResult, name_run
+from workbench.running.run import PARAMS, RUNS, Run, StepResult, name_run
 
 if TYPE_CHECKING:
+    from workbench.definition.steps import Step
     from workbench.site import Site
-    from workbench.steps import Step
     from workbench.study import Study
 
 EVENTS = "events.jsonl"

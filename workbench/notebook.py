@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ExecutionError
-from workbench.publication import FULL
+from workbench.running.publication import FULL
 
 if TYPE_CHECKING:
-    from workbench.parameters import Value
+    from workbench.definition.parameters import Value
 
 KERNEL = "python3"
 SAMPLE = "WORKBENCH_SAMPLE"

@@ -16,15 +16,15 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from workbench.errors import PoolingError, show
-from workbench.heterogeneity import compare_sites
-from workbench.manifest import PolicyMark
-from workbench.pooled import QUANTITY, Heterogeneity, Pooled, PooledTable, Used, blank, fill
-from workbench.pooled_file import read_pooled, write_pooled
-from workbench.pooled_histogram import pool_histogram
+from workbench.exchange.manifest import PolicyMark
+from workbench.exchange.verification import Release
+from workbench.pooled.file import read_pooled, write_pooled
+from workbench.pooled.heterogeneity import compare_sites
+from workbench.pooled.histogram import pool_histogram
+from workbench.pooled.table import QUANTITY, Heterogeneity, Pooled, PooledTable, Used, blank, fill
+from workbench.pooled.told import COUNTS, Told, read_told, stacked
 from workbench.statistics.bounds import Bounds, mean_bounds, sd_bounds
 from workbench.study import Output, Study
-from workbench.told import COUNTS, Told, read_told, stacked
-from workbench.verification import Release
 
 __all__ = ["Heterogeneity", "Pooled", "PooledTable", "pool", "read_pooled", "write_pooled"]
 

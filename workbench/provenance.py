@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from workbench.errors import ExecutionError
-from workbench.publication import write_json
+from workbench.running.publication import write_json
 
 RECORD = "record.json"
 STEP = ".step"

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.approval import approve, make_approval, refuse_failed
 from workbench.disclosure.cells import protect
 from workbench.disclosure.check import Checked, check
 from workbench.disclosure.ledger import Ledger, LedgerEntry
-from workbench.envelope import RefusedError, seal
 from workbench.errors import ReleaseError
-from workbench.keys import Key, Pin, read_key, require_outside_repository
-from workbench.manifest import (
+from workbench.exchange.approval import approve, make_approval, refuse_failed
+from workbench.exchange.envelope import RefusedError, seal
+from workbench.exchange.keys import Key, Pin, read_key, require_outside_repository
+from workbench.exchange.manifest import (
     ENVELOPE,
     MANIFEST,
     Manifest,
@@ -33,13 +33,13 @@ from workbench.manifest import (
     StudyMark,
     TableMark,
 )
-from workbench.offer import HasFolder, Offer, read_offer
-from workbench.publication import publish
+from workbench.exchange.offer import HasFolder, Offer, read_offer
+from workbench.exchange.verification import Release, Verified, find_releases, verify, verify_all
+from workbench.running.publication import publish
 from workbench.site import Site
 from workbench.study import Study
 from workbench.summaries.summary import HIDDEN
 from workbench.summaries.table import render_summary
-from workbench.verification import Release, Verified, find_releases, verify, verify_all
 
 __all__ = [
     "Checked",

@@ -10,15 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.envelope import RefusedError
-from workbench.errors import ReleaseError
+from workbench.errors import ReleaseError, WorkbenchError
+from workbench.exchange.envelope import RefusedError
+from workbench.exchange.manifest import Manifest
+from workbench.exchange.verification import verify_all
 from workbench.execution import run_study
-from workbench.manifest import Manifest
+from workbench.pooling import pool, read_pooled
 from workbench.release import check_release, read_packed, verify
 from workbench.site import Site, read_site
 from workbench.study import Study
 from workbench.summaries.summary import HIDDEN, Summary
 from workbench.summaries.table import read_summary
+
+POOLED = "pooled"
+"""Folder of the pooled tables, beside those of the sites."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class Reproduction:
     """
 
     moved: tuple[Moved, ...]
-    refusals: Mapping[str, ReleaseError]
+    refusals: Mapping[str, WorkbenchError]
     compared: Mapping[str, int]
 
     @property
@@ -102,7 +107,7 @@ def reproduce(
         Called with the identifier of each site as its run starts.
     """
     moved: list[Moved] = []
-    refusals: dict[str, ReleaseError] = {}
+    refusals: dict[str, WorkbenchError] = {}
     compared: dict[str, int] = {}
     for path in sites:
         site = read_site(path)
@@ -124,7 +129,51 @@ def reproduce(
         moved += found.moved
         refusals |= found.refusals
         compared |= found.compared
+    if (releases / POOLED).is_dir():
+        found = compare_pooled(study, releases)
+        moved += found.moved
+        refusals |= found.refusals
+        compared |= found.compared
     return Reproduction(tuple(moved), refusals, compared)
+
+
+def compare_pooled(study: Study, releases: Path) -> Reproduction:
+    """Pool the committed releases again, and compare with the committed pooled tables.
+
+    Parameters
+    ----------
+    study
+        The study; its declared tolerance holds.
+    releases
+        Folder of the committed releases, with the pooled tables in `pooled`.
+    """
+    folders = sorted(path.parent for path in releases.glob("*/manifest.json"))
+    try:
+        old = read_pooled(releases / POOLED).tables
+        new = pool(verify_all(folders, study).releases, study).tables
+    except WorkbenchError as error:
+        return Reproduction((), {POOLED: error}, {})
+    moved: list[Moved] = []
+    count = 0
+    for table in sorted(set(old) | set(new)):
+        if table not in old or table not in new:
+            states = ("published", "absent") if table in old else ("absent", "there")
+            moved.append(Moved(POOLED, table, "", "", *states, study.tolerance))
+            continue
+        before, after = old[table].data, new[table].data
+        if any(list(before[d].values) != list(after[d].values) for d in after.dims):
+            states = ("other labels", "these labels")
+            moved.append(Moved(POOLED, table, "", "", *states, study.tolerance))
+            continue
+        for end in ("value", "low", "high"):
+            count += before[end].size
+            for at in np.ndindex(*before[end].shape):
+                was, now = (float(data[end].values[at]) for data in (before, after))
+                if not _same(was, now, study.tolerance):
+                    labels = zip(before[end].dims, at, strict=True)
+                    cell = ", ".join(f"{d}={before[d].values[i]}" for d, i in labels)
+                    moved.append(Moved(POOLED, table, cell, end, was, now, study.tolerance))
+    return Reproduction(tuple(moved), {}, {POOLED: count})
 
 
 def _run_again(study: Study, site: Site, manifest: Manifest | None) -> Mapping[str, Summary]:
@@ -214,4 +263,6 @@ def _told(view: Summary, field: str, at: tuple[int, ...]) -> float | str:
 def _same(old: float | str, new: float | str, tolerance: float) -> bool:
     if isinstance(old, str) or isinstance(new, str):
         return old == new
-    return math.isclose(old, new, rel_tol=0.0, abs_tol=tolerance * abs(old))
+    if math.isnan(old) or math.isnan(new):
+        return math.isnan(old) and math.isnan(new)
+    return old == new or math.isclose(old, new, rel_tol=0.0, abs_tol=tolerance * abs(old))

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from workbench.declaration import (
+from workbench.definition.declaration import (
     LANGUAGES,
     Declared,
     Line,
@@ -28,10 +28,10 @@ from workbench.declaration import (
     refuse,
     validate,
 )
+from workbench.definition.study_file import PolicyTable, plain
 from workbench.disclosure.policy import Policy
 from workbench.errors import SiteError, show, suggest
 from workbench.findings import Finding
-from workbench.study_file import PolicyTable, plain
 
 LOCAL = ("path", "folder", "file")
 """Keys of [archive] that name a place on this machine."""
@@ -273,7 +273,7 @@ class Site:
         return found or [Finding("pass", "site", "The declaration is complete", "site.toml")]
 
     def _repr_html_(self) -> str:
-        from workbench.declaration import card
+        from workbench.definition.declaration import card
 
         rows = {
             "id": f"{self.id} ({self.kind})",

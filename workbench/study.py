@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from workbench.declaration import (
+from workbench.definition.declaration import (
     Problem,
     card,
     inside,
@@ -18,20 +18,20 @@ from workbench.declaration import (
     refuse,
     validate,
 )
-from workbench.dimensions import StudyDimension, make_dimension
-from workbench.disclosure.policy import Policy
-from workbench.errors import DefinitionError, show, suggest
-from workbench.findings import Finding
-from workbench.notebook_source import NotebookSource, read_notebook_source
-from workbench.parameters import Parameter, Value, parse_value
-from workbench.steps import Output, Step, make_step
-from workbench.study_file import (
+from workbench.definition.dimensions import StudyDimension, make_dimension
+from workbench.definition.notebook_source import NotebookSource, read_notebook_source
+from workbench.definition.parameters import Parameter, Value, parse_value
+from workbench.definition.steps import Output, Step, make_step
+from workbench.definition.study_file import (
     Section,
     StudyFile,
     cross_problems,
     order_steps,
     plain,
 )
+from workbench.disclosure.policy import Policy
+from workbench.errors import DefinitionError, show, suggest
+from workbench.findings import Finding
 
 T = TypeVar("T")
 
@@ -288,7 +288,7 @@ class Study:
 
     def check(self) -> list[Finding]:
         """Return what is wrong or doubtful about the definition; a good study gives passes."""
-        from workbench.study_check import check_study
+        from workbench.definition.study_check import check_study
 
         return check_study(self)
 

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from workbench.declaration import is_name
+from workbench.definition.declaration import is_name
 from workbench.errors import DefinitionError, show
 
 TEMPLATE = Path(__file__).parent / "resources" / "template"

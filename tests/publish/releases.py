@@ -11,9 +11,9 @@ import numpy as np
 
 from workbench.disclosure.cells import protect
 from workbench.disclosure.policy import Policy
-from workbench.envelope import seal
-from workbench.keys import make_key
-from workbench.manifest import (
+from workbench.exchange.envelope import seal
+from workbench.exchange.keys import make_key
+from workbench.exchange.manifest import (
     ENVELOPE,
     MANIFEST,
     Manifest,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import ROOT
 from workbench.codelists import read_codelist
-from workbench.dimensions import StudyDimension, interval_labels
+from workbench.definition.dimensions import StudyDimension, interval_labels
 from workbench.errors import DefinitionError, SiteError
 from workbench.imaging.archive import KEYWORDS, Archive, Source, open_archive
 from workbench.radiology import exams as exams_module

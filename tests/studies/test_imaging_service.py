@@ -9,10 +9,10 @@ from tests.test_conventions import ROOT
 from workbench import combine, open_archive, pool, read_study, write_exams
 from workbench.datasets import list_sites
 from workbench.disclosure.attack import attack
+from workbench.exchange.verification import find_releases, verify_all
 from workbench.pooling import read_pooled
 from workbench.summaries import moments
 from workbench.summaries.histogram import quantile
-from workbench.verification import find_releases, verify_all
 
 STUDY = ROOT / "studies" / "imaging_service"
 SITES = list_sites(ROOT / "datasets" / "idc")

@@ -211,16 +211,17 @@ class _Release:
             for e in past.values()
             if e.table in exact and e.policy == policy and e.exact.equals(exact[e.table])
         }
+        self._views = dict(self.fixed)
         old = {name: e.exact for name, e in past.items()}
         self.classes = classes_of({**old, **exact})
         self.policies = {name: e.policy for name, e in past.items()} | dict.fromkeys(exact, policy)
 
     def views(self) -> dict[str, Summary]:
         """Return what would leave as things stand."""
-        return {
-            name: self.fixed.get(name) or protect(table, self.policy, self.hold[name])
-            for name, table in self.exact.items()
-        }
+        for name, table in self.exact.items():
+            if name not in self._views:
+                self._views[name] = protect(table, self.policy, self.hold[name])
+        return {name: self._views[name] for name in self.exact}
 
     def hold_back(self) -> list[Finding]:
         """Hold back what gives small cells away; return the cells that stay given away."""
@@ -249,6 +250,7 @@ class _Release:
         for name, table in self.exact.items():
             if table.kind == "moments" and name not in self.fixed:
                 self.hold[name].values[...] |= values_to_hold(table, views[name], self.policy)
+                del self._views[name]
         return lost
 
     def _hold_round(
@@ -344,6 +346,7 @@ class _Release:
             mask = np.zeros(self.exact[name].data["patients"].shape, bool)
             mask[at] = True
             self.hold[name].add(self.exact[name], mask)
+            self._views.pop(name, None)
 
 
 def _summary_of(name: str, exact: Summary, view: Summary, policy: Policy) -> Finding:

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workbench.errors import PoolingError
-from workbench.pooled import Pooled
+from workbench.exchange.verification import Release, Verified, find_releases, verify_all
+from workbench.pooled.table import Pooled
 from workbench.pooling import pool
 from workbench.publish.language import say
 from workbench.publish.marks import ABSENT, Cell
 from workbench.publish.scope import Scope
 from workbench.publish.tables import Table, open_pooled, open_view
 from workbench.study import Section, Study, read_study
-from workbench.verification import Release, Verified, find_releases, verify_all
 
 
 @dataclass(frozen=True)

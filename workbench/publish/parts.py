@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from workbench.exchange.verification import Release
 from workbench.publish import markup, pictures
 from workbench.publish.content import Content
 from workbench.publish.language import THIN, between, number, say
 from workbench.publish.marks import NEEDED, Cell, Entry, enough
 from workbench.publish.readings import entry, read
 from workbench.study import Section
-from workbench.verification import Release
 
 
 def header_html(content: Content, language: str = "en") -> str:

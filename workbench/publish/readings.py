@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from workbench.definition.study_file import Section
 from workbench.publish.language import THIN, between, number, percent, say
 from workbench.publish.marks import Bin, Cell, Entry, Quantile, Row, enough
 from workbench.publish.scope import COUNTED, Scope
@@ -24,7 +25,6 @@ from workbench.publish.sentences import (
     span,
 )
 from workbench.publish.tables import Table, herfindahl, share
-from workbench.study_file import Section
 from workbench.summaries.dimension import ALL, MISSING, OTHER
 
 Figure = Literal["bars", "grouped_bars", "histogram", "shares", "forest"]

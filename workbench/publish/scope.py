@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from workbench.dimensions import StudyDimension
+from workbench.definition.dimensions import StudyDimension
 from workbench.publish.language import say
 from workbench.publish.tables import Table
 

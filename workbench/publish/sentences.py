@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from workbench.definition.study_file import Section
 from workbench.publish.language import between, number, percent
 from workbench.publish.marks import ABSENT, Cell, Quantile, Row
 from workbench.publish.scope import COUNTED, Scope
 from workbench.publish.tables import share
-from workbench.study_file import Section
 from workbench.summaries.dimension import MISSING, OTHER
 
 

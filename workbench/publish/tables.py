@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.disclosure.intervals import TOLD, intervals
-from workbench.pooled import QUANTITY, Pooled
+from workbench.exchange.verification import Release
+from workbench.pooled.table import QUANTITY, Pooled
 from workbench.publish.marks import ABSENT, SUPPRESSED, Bin, Cell
 from workbench.summaries.dimension import ALL, OTHER
 from workbench.summaries.grid import BIN, Grid
 from workbench.summaries.histogram import grid_of
-from workbench.verification import Release
 
 
 @dataclass(frozen=True)

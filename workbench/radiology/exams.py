@@ -19,9 +19,9 @@ from workbench.summaries.dimension import Zeros
 from workbench.summaries.summary import Summary, combine
 
 if TYPE_CHECKING:
+    from workbench.definition.steps import Output
     from workbench.radiology.counting import Encoder
     from workbench.site import Site
-    from workbench.steps import Output
 
 SERIES_PER_BUCKET = 600_000
 SERIES_PER_PASS = 20_000_000

@@ -34,7 +34,8 @@ def _validate(summary: Summary) -> None:
             "Edges must be floats", where="attribute edges", todo="Write 5.0, not 5"
         )
     tree, unit = Grid(tuple(edges)), summary.attributes["unit"]
-    if summary.dimensions[-1:] not in ((_bin(tree, unit, zeros),) for zeros in get_args(Zeros)):
+    expected = [_bin(tree, unit, zeros) for zeros in get_args(Zeros)]
+    if not summary.dimensions or summary.dimensions[-1] not in expected:
         raise DefinitionError(
             "The last dimension is not the grid of the edges",
             where=f"dimension {BIN}",

@@ -1,0 +1,106 @@
+"""Outputs: what is declared must be there, and nothing else."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.toy import write_toy_study
+from workbench.errors import ExecutionError
+from workbench.provenance import StepRecord
+from workbench.running.outputs import collect_outputs, is_intact, take_fingerprint
+from workbench.study import read_study
+
+
+@pytest.fixture
+def step(tmp_path):
+    return read_study(write_toy_study(tmp_path / "studies")).step("second")
+
+
+@pytest.fixture
+def made(tmp_path):
+    folder = tmp_path / "output"
+    (folder / "parts" / "deep").mkdir(parents=True)
+    (folder / "parts" / "deep" / "1.txt").write_text("1")
+    (folder / "tables").mkdir()
+    (folder / "tables" / "total.csv").write_text("total\n3\n")
+    return folder
+
+
+def test_declared_outputs_are_recorded(step, made):
+    found = collect_outputs(step, made)
+    assert list(found) == ["many", "total"]
+    assert found["total"].path == "tables/total.csv"
+    assert found["total"].size == 8
+    assert len(found["many"].sha256) == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("tables/totals.csv", "Did you mean 'tables/total.csv'"), (".step/record.json", "Declared:")],
+)
+def test_an_undeclared_file_is_refused_by_name(step, made, name, advice):
+    (made / name).parent.mkdir(exist_ok=True)
+    (made / name).write_text("")
+    with pytest.raises(ExecutionError, match=f"wrote '{name}'") as caught:
+        collect_outputs(step, made)
+    assert advice in caught.value.todo
+
+
+def test_a_name_with_control_characters_is_shown_escaped(step, made):
+    (made / "a\x1b[31mb").write_text("")
+    with pytest.raises(ExecutionError) as caught:
+        collect_outputs(step, made)
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", ["link", "folder link", "pipe"])
+def test_only_plain_files_are_taken(step, made, make):
+    if make == "pipe":
+        os.mkfifo(made / "parts" / "pipe")
+    else:
+        target = made / "parts" / "out"
+        target.symlink_to("/etc/passwd" if make == "link" else "/etc")
+    with pytest.raises(ExecutionError, match="neither file nor folder"):
+        collect_outputs(step, made)
+
+
+def test_a_missing_output_is_named(step, made):
+    (made / "tables" / "total.csv").unlink()
+    with pytest.raises(ExecutionError, match="did not write its output 'total'"):
+        collect_outputs(step, made)
+
+
+def test_a_file_where_a_folder_is_declared_is_refused(step, made):
+    for path in sorted((made / "parts").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    (made / "parts").rmdir()
+    (made / "parts").write_text("")
+    with pytest.raises(ExecutionError, match="'parts'"):
+        collect_outputs(step, made)
+
+
+def test_a_fingerprint_is_kept_as_a_digest_only(step, made):
+    assert take_fingerprint(made) == ""
+    (made / ".fingerprint").write_text("/data/IVANOV.dcm:12\n")
+    assert set(collect_outputs(step, made)) == {"many", "total"}
+    digest = take_fingerprint(made)
+    assert len(digest) == 64
+    assert not (made / ".fingerprint").exists()
+    (made / ".fingerprint").write_text("/data/IVANOV.dcm:13\n")
+    assert take_fingerprint(made) != digest
+
+
+def test_changed_outputs_are_noticed_and_touched_ones_kept(step, made):
+    record = StepRecord(
+        step="second", key="k", parts={}, outputs=collect_outputs(step, made),
+        started="", ended="", seconds=0.0,
+    )  # fmt: skip
+    assert is_intact(record, made)
+    os.utime(made / "tables" / "total.csv", (1, 1))
+    assert is_intact(record, made)
+    (made / "tables" / "total.csv").write_text("total\n4\n")
+    assert not is_intact(record, made)
+    (made / "tables" / "total.csv").unlink()
+    assert not is_intact(record, made)

@@ -1,0 +1,185 @@
+"""Pooled histogram: the finest bins that every site tells, and the quantiles they bound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from workbench.pooled.table import QUANTITY, blank, fill
+from workbench.pooled.told import COUNTS, Told
+from workbench.statistics.bounds import Bounds
+from workbench.summaries.grid import BIN, Grid, merge_bounds
+from workbench.summaries.histogram import grid_of, quantile_bounds
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+QUANTILES = {"p10": 0.1, "p25": 0.25, "median": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95}
+"""Quantiles that are read from a pooled histogram (numpy's method "linear", R-7)."""
+
+
+def pool_histogram(sites: Sequence[Told]) -> xr.Dataset:
+    """Return the pooled data of a histogram.
+
+    In each cell of the other dimensions the bins are the finest cut of the grid to which the bins
+    of every site that tells something can be merged; the root, the whole line, is told as well,
+    and holds the quantiles. Exams of merged bins are added. A patient can be in both halves, so
+    the patients of a merged bin lie anywhere between the larger half and the sum. A quantile is
+    given only where the threshold of exams, and of patients in one bin, lies on both sides of it.
+
+    Parameters
+    ----------
+    sites
+        The table as each site tells it.
+    """
+    first = sites[0].view
+    tree = grid_of(first)
+    names = [d.name for d in first.dimensions]
+    labels = [first.labels(name) for name in names]
+    data = blank([*names, QUANTITY], [*labels, [*COUNTS, *QUANTILES]])
+    bounds = {}
+    for place, name in enumerate(COUNTS):
+        merged = [_merge(site, name, tree) for site in sites]
+        low, high, value = (
+            np.sum([getattr(m, end) for m in merged], axis=0) for end in ("low", "high", "value")
+        )
+        bounds[name] = Bounds(low, high)
+        said = {
+            what: np.stack([getattr(m, what) for m in merged])
+            for what in ("hidden", "exact", "silent")
+        }
+        fill(data, place, value, bounds[name], **said)
+    spoken = [_spoken(site) for site in sites]
+    telling = [_tells(site) for site in sites]
+    threshold = max(site.threshold for site in sites)
+    for cell in np.ndindex(*(len(axis) for axis in labels[:-1])):
+        cuts = [
+            [tree.nodes[i] for i in np.flatnonzero(cut[cell])]
+            for cut, tells in zip(spoken, telling, strict=True)
+            if tells[cell]
+        ]
+        nodes = tree.common_cut(cuts) if cuts else (tree.root,)
+        bins = [tree.nodes.index(node) for node in nodes]
+        for place in range(1, len(tree.nodes)):
+            if place not in bins:
+                _erase(data, (*cell, place))
+        exams, patients = (Bounds(*(end[cell][bins] for end in bounds[n])) for n in COUNTS)
+        ends = np.array([tree.bounds(nodes[0])[0], *(tree.bounds(node)[1] for node in nodes)])
+        value = np.nan_to_num(data["value"].values[cell][bins, 0])
+        for place, q in enumerate(QUANTILES.values(), start=len(COUNTS)):
+            if _allowed(exams.low, patients.low, q, threshold):
+                low, high = _quantile_bounds(ends, exams, q)
+                read = np.clip(_read_off(ends, value, q), low, high)
+                _put(data, (*cell, 0, place), {"value": read, "low": low, "high": high})
+                _put(data, (*cell, 0, place), _origin(data, (*cell, 0, 0)))
+    return data
+
+
+@dataclass(frozen=True)
+class _Merged:
+    """One count of one site at every node of the grid."""
+
+    low: Array
+    high: Array
+    value: Array
+    hidden: Mask
+    exact: Mask
+    silent: Mask
+
+
+def _spoken(site: Told) -> Mask:
+    """Return which nodes the site speaks of: its cut, in each cell."""
+    return np.asarray(site.view.statuses["patients"].values != "not_applicable")
+
+
+def _tells(site: Told) -> Mask:
+    """Return in which cells the site tells more than that nobody, or too few, are there."""
+    divided = _spoken(site)[..., 1:].any(axis=-1)
+    told = ~site.hidden("patients")[..., 0] & (site.high["patients"].values[..., 0] > 0)
+    return np.asarray(divided | told)
+
+
+def _merge(site: Told, name: str, tree: Grid) -> _Merged:
+    distinct = name == "patients"
+    ends = merge_bounds(tree, site.low[name], site.high[name], tree.nodes, distinct=distinct)
+    low, high = (end.values.copy() for end in ends)
+    high = np.minimum(high, site.most[name].values)
+    spoken = _spoken(site)
+    value = np.where(spoken, site.estimate(name), np.nan)
+    hidden = site.hidden(name) & spoken
+    silent = hidden.copy()
+    exact = (site.view.statuses[name].values == "ok") & spoken
+    place = {node: i for i, node in enumerate(tree.nodes)}
+    divided = [(i, [place[h] for h in tree.children(n)]) for n, i in place.items()]
+    divided = [(i, halves) for i, halves in divided if halves]
+    for i, halves in reversed(divided):  # above the cut: what its halves add up to
+        above = np.isnan(value[..., i]) & ~np.isnan(value[..., halves]).any(axis=-1)
+        total = value[..., halves].sum(axis=-1)
+        if distinct:
+            total = (total + value[..., halves].max(axis=-1)) / 2
+        value[..., i] = np.where(above, total, value[..., i])
+        hidden[..., i] |= above & (hidden[..., halves].any(axis=-1) | distinct)
+        silent[..., i] |= above & silent[..., halves].all(axis=-1)
+        exact[..., i] |= above & exact[..., halves].all(axis=-1)
+    for i, halves in divided:  # below the cut: anything from nothing to the whole
+        for half, other in (halves, halves[::-1]):
+            rest = 0.0 if distinct else np.nan_to_num(low[..., other])
+            high[..., half] = np.minimum(high[..., half], high[..., i] - rest)
+            below = np.isnan(value[..., half])
+            low[..., half] = np.where(below, 0.0, low[..., half])
+            high[..., half] = np.where(below, high[..., i], high[..., half])
+            value[..., half] = np.where(below, 0.0, value[..., half])
+            hidden[..., half] |= below & (high[..., i] > 0)
+            silent[..., half] |= below & (high[..., i] > 0)
+            exact[..., half] |= below & (high[..., i] == 0)
+    return _Merged(low, high, np.clip(value, low, high), hidden, exact, silent)
+
+
+def _erase(data: xr.Dataset, at: tuple[int, ...]) -> None:
+    _put(data, at, {"value": np.nan, "low": np.nan, "high": np.nan, "how": ""})
+    _put(data, at, {"n_sites": 0, "n_suppressed": 0})
+
+
+def _put(data: xr.Dataset, at: tuple[int, ...], figure: Mapping[str, object]) -> None:
+    for name, value in figure.items():
+        data[name].values[at] = value
+
+
+def _origin(data: xr.Dataset, at: tuple[int, ...]) -> dict[str, object]:
+    """Return how a quantile came about: as the exams did, but it is never exact."""
+    how = str(data["how"].values[at])
+    sites = {name: data[name].values[at] for name in ("n_sites", "n_suppressed")}
+    return {"how": "rounded" if how == "exact" else how, **sites}
+
+
+def _quantile_bounds(ends: Array, exams: Bounds, q: float) -> tuple[float, float]:
+    if not np.isfinite(exams.high).all():
+        return -np.inf, np.inf
+    fewest, most = (xr.DataArray(end.astype(np.int64), dims=BIN) for end in exams)
+    low, high = quantile_bounds(ends, fewest, most, q)
+    return float(low), float(high)
+
+
+def _allowed(exams: Array, patients: Array, q: float, threshold: int) -> bool:
+    """Say whether the threshold lies on both sides; a bin that is divided counts in proportion."""
+    total = exams.sum()
+    if min(q, 1 - q) * total < threshold:
+        return False
+    before = np.cumsum(exams) - exams
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.nan_to_num(np.clip((q * total - before) / exams, 0, 1))
+    return bool(min((share * patients).max(), ((1 - share) * patients).max()) >= threshold)
+
+
+def _read_off(ends: Array, counts: Array, q: float) -> float:
+    """Return where the summed counts reach a share, straight through a bin; NaN in an open one."""
+    wanted = q * counts.sum()
+    summed = np.cumsum(counts)
+    i = int(np.searchsorted(summed, wanted))
+    if i >= len(counts) or not np.isfinite(ends[i : i + 2]).all():
+        return float("nan")
+    before = summed[i] - counts[i]
+    return float(ends[i] + (ends[i + 1] - ends[i]) * (wanted - before) / counts[i])
