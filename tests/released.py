@@ -270,9 +270,7 @@ class Hospital:
         manifest = json.loads((self.out / MANIFEST).read_bytes())
         for name, content in (tables or {}).items():
             (self.out / f"{name}.csv").write_bytes(content)
-            about = manifest["tables"].setdefault(
-                name, {"kind": "counts", "suppressed": 0, "withheld": 0}
-            )
+            about = manifest["tables"].setdefault(name, {"kind": "counts", "suppressed": 0})
             about |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         if change is not None:
             change(manifest)

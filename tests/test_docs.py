@@ -93,3 +93,17 @@ def test_python_blocks_of_the_readme_run():
 def test_links_lead_somewhere(page: Path):
     for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_the_site_file_of_the_readme_is_a_site(tmp_path):
+    from workbench.site import read_site
+
+    (block,) = blocks("toml")
+    (tmp_path / "site.toml").write_text(block)
+    assert read_site(tmp_path / "site.toml").kind == "real"
+
+
+def test_messages_name_only_commands_that_exist():
+    for path in tracked("workbench/*.py"):
+        named = set(re.findall(r"[`']workbench ([a-z]+)", path.read_text()))
+        assert named <= commands(), path

@@ -551,3 +551,9 @@ def test_the_card_is_escaped(folder):
     shown = read_study(folder)._repr_html_()
     assert "<script>" not in shown
     assert "exams_by_modality" in shown
+
+
+def test_code_beside_the_notebooks_fails_the_check(folder):
+    (folder / "helper.py").write_text("x = 1\n")
+    failed = [f for f in read_study(folder).check() if f.level == "fail"]
+    assert ["helper.py" in f.message for f in failed] == [True]

@@ -182,7 +182,7 @@ def step_parts(
     parameters
         Value by name.
     sample
-        Number of exams to open, or None.
+        Number of patients to open, or None.
 
     Returns
     -------

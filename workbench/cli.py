@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.errors import NotReproducedError, ReleaseError, SiteError, UsageError, WorkbenchError
+from workbench.errors import (
+    REFUSALS,
+    NotReproducedError,
+    ReleaseError,
+    SiteError,
+    UsageError,
+    WorkbenchError,
+)
 
 if TYPE_CHECKING:
     from workbench.site import Site
@@ -244,7 +251,7 @@ def release(
                     todo="Add --approver NAME --reason TEXT",
                 )
             releases.withdraw(
-                definition, place, out=out, approver=approver, reason=reason, date=today
+                definition, place, out=out, approver=approver, reason=reason, date=today, runs=runs
             )
             say(f"{place.id}: withdrawn. Send {out}")
             continue
@@ -290,13 +297,19 @@ def verify(study: StudyFolder) -> None:
 @app.command()
 def pool(study: StudyFolder) -> None:
     """Combine the verified releases of a study."""
+    from workbench.exchange.verification import find_releases, verify_all
     from workbench.running.coordination import run_pool
     from workbench.study import read_study
     from workbench.terminal import say
 
     definition = read_study(study)
+    found = verify_all(find_releases(definition), definition)
+    for name, refusal in found.refusals.items():
+        sys.stderr.write(f"not pooled: {name}: {refusal.reason}\n{refusal}\n")
     pooled = run_pool(definition)
     say(f"Pooled {len(pooled.releases)} releases into {definition.folder / 'releases' / 'pooled'}")
+    if found.refusals:
+        raise typer.Exit(REFUSALS)
 
 
 @app.command()

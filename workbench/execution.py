@@ -87,7 +87,7 @@ def run_study(
     runs
         Folder of all runs; this one's is `runs/<study>/<site>/<run id>`.
     sample
-        Number of exams to open, or None for all; a sample can never be released.
+        Number of patients to open, or None for all; a sample can never be released.
     use_cache
         Whether finished steps whose key is unchanged are kept.
     explain

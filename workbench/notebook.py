@@ -64,7 +64,7 @@ def kernel_environment(sample: int | None) -> dict[str, str]:
     Parameters
     ----------
     sample
-        Number of exams to open, or None for all.
+        Number of patients to open, or None for all.
     """
     # A variable that someone exported must not make a sample of a run that is not marked as one.
     environment = {name: value for name, value in os.environ.items() if name != SAMPLE}
@@ -154,7 +154,7 @@ class Kernel:
             raise ExecutionError(
                 f"The kernel could not be started: {error.strerror}",
                 where=f"kernel {KERNEL}",
-                todo="Run 'workbench doctor'",
+                todo="Install the kernel: python -m pip install ipykernel",
             ) from None
         self._process: subprocess.Popen[bytes] = manager.provisioner.process
         self._clients: list[Any] = []

@@ -111,7 +111,11 @@ def _together(releases: Iterable[Release], study: Study) -> list[Release]:
         )
     for release in ordered:
         if release.manifest.study.digest != study.digest:
-            raise PoolingError(f"The release is not of {study.id}", where=release.site)
+            raise PoolingError(
+                f"The release is not of {study.id} as it is defined here",
+                where=release.site,
+                todo="Pool it with the study it was verified with",
+            )
         if _parameters(release) != _parameters(ordered[0]):
             raise PoolingError(
                 "The sites ran the study with other parameters",

@@ -103,7 +103,7 @@ class RunRecord(_Record):
     parameters
         Value by name.
     sample
-        Number of exams the run was limited to, or None; a sample can never be released.
+        Number of patients the run was limited to, or None; a sample can never be released.
     steps
         The steps that ended well, in order.
     failure

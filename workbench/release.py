@@ -14,11 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from workbench.disclosure.cells import protect
 from workbench.disclosure.check import Checked, check
-from workbench.disclosure.ledger import Ledger, LedgerEntry
+from workbench.disclosure.ledger import Ledger
 from workbench.errors import ReleaseError
 from workbench.exchange.approval import approve, make_approval, refuse_failed
 from workbench.exchange.envelope import RefusedError, seal
@@ -34,11 +31,18 @@ from workbench.exchange.manifest import (
     TableMark,
 )
 from workbench.exchange.offer import HasFolder, Offer, read_offer
-from workbench.exchange.verification import Release, Verified, find_releases, verify, verify_all
+from workbench.exchange.verification import (
+    Release,
+    Verified,
+    find_releases,
+    read_pins_of,
+    read_signed,
+    verify,
+    verify_all,
+)
 from workbench.running.publication import publish
 from workbench.site import Site
 from workbench.study import Study
-from workbench.summaries.summary import HIDDEN
 from workbench.summaries.table import render_summary
 
 __all__ = [
@@ -70,8 +74,12 @@ def ledger_path(site: Site, run_folder: Path) -> Path:
     ReleaseError
         If a real site lies in a git work tree.
     """
+    return _ledger_path(site, run_folder.resolve().parents[2])
+
+
+def _ledger_path(site: Site, runs: Path) -> Path:
     if site.kind != "real":
-        return run_folder.resolve().parents[2] / ".ledgers" / f"{site.id}.jsonl"
+        return runs.resolve() / ".ledgers" / f"{site.id}.jsonl"
     path = site.folder / "ledger.jsonl"
     require_outside_repository(path, "The ledger of a real site")
     return path
@@ -98,7 +106,8 @@ def check_release(run: HasFolder | Path, study: Study, site: Site) -> Checked:
         If the run cannot be released at all: a sample, unfinished, or of another study or site.
     """
     offer = read_offer(run, study, site)
-    return check(offer.summaries, offer.policy, _ledger(site, offer).entries())
+    ledger = _ledger(ledger_path(site, offer.folder))
+    return check(offer.summaries, offer.policy, ledger.entries())
 
 
 def pack(
@@ -145,10 +154,9 @@ def pack(
     offer = read_offer(run, study, site)
     key = _signing_key(site)
     today = today or dt.datetime.now(dt.UTC).date()
-    ledger = _ledger(site, offer)
-    entries = ledger.entries()
-    last = _last(study, entries, read_packed(out))
-    checked = check(offer.summaries, offer.policy, entries)
+    ledger = _ledger(ledger_path(site, offer.folder))
+    last = _last(study, ledger.releases(), read_packed(out))
+    checked = check(offer.summaries, offer.policy, ledger.entries())
     refuse_failed(checked.findings)
     manifest = _manifest(offer, study, site, key, checked)
     if manifest.content == last.id:
@@ -163,8 +171,7 @@ def pack(
             "reviews": approve(checked.findings, approver, reason, date, today),
         }
     )
-    label = f"{study.id}:{manifest.counter}:{manifest.id}"
-    ledger.append(label, offer.summaries, checked.views, offer.policy, today.isoformat())
+    ledger.append(_label(manifest), offer.summaries, checked.views, offer.policy, today.isoformat())
     files = {name: render_summary(view) for name, view in checked.views.items()}
     _write(out, manifest, key, files)
     return verify(out, study, pins=[_own(site, key)])
@@ -179,10 +186,13 @@ def withdraw(
     reason: str,
     date: dt.date,
     today: dt.date | None = None,
+    runs: Path = Path("runs"),
 ) -> Manifest:
     """Put a signed withdrawal in the place of a release.
 
-    What was released stays in the site's ledger: it was seen.
+    What was released stays in the site's ledger: it was seen. The withdrawal is written there too,
+    so that its counter is never given again. The tables, the study's version and the key may have
+    changed since the release.
 
     Parameters
     ----------
@@ -194,21 +204,27 @@ def withdraw(
         Who withdraws, why, and when.
     today
         Date of the withdrawal; the current one in UTC.
+    runs
+        Where runs are kept; the ledger of a site that is not real lies there.
 
     Raises
     ------
     RefusedError
-        If there is no release of this site that verifies.
+        If the folder holds no release of this study and site that was signed by a key of the
+        site, or stands in its ledger; or if it is withdrawn already.
     """
     key = _signing_key(site)
     today = today or dt.datetime.now(dt.UTC).date()
-    release = verify(out, study, pins=[_own(site, key)])
-    manifest = release.manifest.model_copy(
+    ledger = _ledger(_ledger_path(site, runs))
+    known = ledger.releases()
+    release = _packed_here(study, site, key, out, known)
+    manifest = release.model_copy(
         update={
             "what": "withdrawal",
-            "counter": release.manifest.counter + 1,
+            "counter": _last(study, known, release).place + 1,
             "supersedes": release.id,
             "created": today,
+            "key": key.id,
             "tables": {},
             "not_answered": {},
             "reviews": [],
@@ -217,7 +233,36 @@ def withdraw(
         }
     )
     manifest = manifest.model_copy(update={"id": manifest.content})
+    ledger.withdraw(_label(manifest), today.isoformat())
     _write(out, manifest, key, {})
+    return manifest
+
+
+def _packed_here(study: Study, site: Site, key: Key, out: Path, known: Sequence[str]) -> Manifest:
+    """Return the manifest of a release that this site made, whatever became of its tables."""
+    pins = [_own(site, key), *(pin for pin in read_pins_of(study) if pin.id == site.id)]
+    try:
+        manifest = read_signed(out, pins)
+    except RefusedError:
+        packed = read_packed(out)
+        if packed is None or _label(packed) not in known:
+            raise
+        manifest = packed
+    where = f"{out.name}/{MANIFEST}"
+    if (manifest.study.id, manifest.site.id) != (study.id, site.id):
+        raise RefusedError(
+            "other_release",
+            f"The release is of {manifest.study.id} and {manifest.site.id}",
+            where=where,
+            todo=f"Name the release folder of {study.id} and {site.id}",
+        )
+    if manifest.what == "withdrawal":
+        raise RefusedError(
+            "withdrawn",
+            f"The release was withdrawn on {manifest.created}",
+            where=where,
+            todo="Send the folder as it is",
+        )
     return manifest
 
 
@@ -249,24 +294,21 @@ class _Last:
     id: str = ""
 
 
-def _last(study: Study, entries: Sequence[LedgerEntry], packed: Manifest | None) -> _Last:
-    places = {_place(e): e.release.split(":")[2] for e in entries if _study(e) == study.id}
+def _last(study: Study, known: Sequence[str], packed: Manifest | None) -> _Last:
+    parts = [label.split(":") for label in known]
+    places = {int(place): release for of, place, release in parts if of == study.id}
     last = _Last(max(places), places[max(places)]) if places else _Last()
     if packed is not None and packed.counter >= last.place:
         last = _Last(packed.counter, packed.id)
     return last
 
 
-def _study(entry: LedgerEntry) -> str:
-    return entry.release.split(":")[0]
+def _label(manifest: Manifest) -> str:
+    """Return the name of a release or withdrawal in the ledger."""
+    return f"{manifest.study.id}:{manifest.counter}:{manifest.id}"
 
 
-def _place(entry: LedgerEntry) -> int:
-    return int(entry.release.split(":")[1])
-
-
-def _ledger(site: Site, offer: Offer) -> Ledger:
-    path = ledger_path(site, offer.folder)
+def _ledger(path: Path) -> Ledger:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Ledger(path)
 
@@ -301,17 +343,14 @@ def _own(site: Site, key: Key) -> Pin:
 def _manifest(offer: Offer, study: Study, site: Site, key: Key, checked: Checked) -> Manifest:
     record = offer.record
     tables = {}
-    for name, exact in offer.summaries.items():
+    for name in offer.summaries:
         view = checked.views[name]
         content = render_summary(view)
-        hidden = np.isin(view.statuses["patients"].values, HIDDEN)
-        alone = np.isin(protect(exact, offer.policy).statuses["patients"].values, HIDDEN)
         tables[name] = TableMark(
             kind=view.kind,
             sha256=hashlib.sha256(content).hexdigest(),
             bytes=len(content),
             suppressed=int((view.statuses["patients"] == "suppressed").sum()),
-            withheld=int((hidden & ~alone).sum()),
         )
     run = RunMark(
         id=record.run_id,

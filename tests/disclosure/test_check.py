@@ -9,7 +9,7 @@ from workbench.disclosure.attack import Problem, attack
 from workbench.disclosure.check import check
 from workbench.disclosure.ledger import LedgerEntry
 from workbench.disclosure.policy import Policy
-from workbench.summaries import counts
+from workbench.summaries import counts, histogram, moments
 from workbench.summaries.dimension import Dimension
 
 POLICY = Policy()
@@ -166,3 +166,34 @@ def test_a_view_and_an_unknown_kind_fail():
 def test_nothing_to_check_passes():
     assert check({}, POLICY).verdict == "pass"
     assert check({"t": by(MODALITY, [0, 0, 0, 0])}, POLICY).verdict == "pass"
+
+
+def test_a_histogram_that_leaves_out_an_exam_is_bounded_by_the_counts():
+    # CT has 11 exams; one MR exam has no value, so the tables do not count the same exams.
+    modality = Dimension("modality", ("CT", "MR"), one_per="none", zeros="public")
+    where = {"modality": np.array([0] * 11 + [1] * 60)}
+    who = np.arange(71)
+    values = np.where(who < 1, 5.0, 50.0)
+    values[11:] = np.where(np.arange(60) % 2, 5.0, 50.0)
+    values[70] = np.nan
+    tables = {
+        "exams": counts.summarise([modality], where, who, who),
+        "size": histogram.summarise(
+            [modality], where, who, who, values, edges=[0, 10, 100], unit="MB", zeros="public"
+        ),
+    }
+    checked = check(tables, Policy())
+    view = checked.views["size"]
+    told = view.statuses["patients"].sel(modality="CT").values.tolist()
+    assert "suppressed" not in told  # the bin of one patient is merged, not left to be computed
+
+
+def test_a_mean_that_is_everybodys_value_does_not_leave():
+    modality = Dimension("modality", ("CT",))
+    table = moments.summarise(
+        [modality], {"modality": [0] * 12}, range(12), range(12), [7.0] * 12, unit="mGy",
+        resolution=0.01,
+    )  # fmt: skip
+    view = check({"dose": table}, Policy()).views["dose"]
+    assert set(view.statuses["mean"].values) == set(view.statuses["sd"].values) == {"suppressed"}
+    assert set(view.statuses["patients"].values) == {"rounded"}

@@ -285,7 +285,7 @@ def _write_release(folder, study, site, name, key, tables, reasons, seed):
         hidden = int((view.status["patients"] == "suppressed").sum())
         sha256 = hashlib.sha256(content).hexdigest()
         marks[table] = TableMark(
-            kind=summary.kind, sha256=sha256, bytes=len(content), suppressed=hidden, withheld=0
+            kind=summary.kind, sha256=sha256, bytes=len(content), suppressed=hidden
         )
     digest = hashlib.sha256(site.encode()).hexdigest()
     fields = {

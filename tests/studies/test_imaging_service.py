@@ -11,6 +11,9 @@ from workbench.datasets import list_sites
 from workbench.disclosure.attack import attack
 from workbench.exchange.verification import find_releases, verify_all
 from workbench.pooling import read_pooled
+from workbench.publish.content import read_content
+from workbench.publish.marks import enough
+from workbench.publish.readings import read
 from workbench.summaries import moments
 from workbench.summaries.histogram import quantile
 
@@ -115,7 +118,8 @@ def test_pooled_tables_in_the_repository_are_those_of_the_releases(pooled):
     written = read_pooled(STUDY / "releases" / "pooled")
     assert {u.manifest for u in written.releases} == {u.manifest for u in pooled.releases}
     for name, table in pooled.tables.items():
-        assert table.data.identical(written.tables[name].data), name
+        for end in ("value", "low", "high"):
+            np.testing.assert_array_equal(table.data[end], written.tables[name].data[end], name)
 
 
 def test_the_attack_on_each_institution_finds_nothing(releases):
@@ -128,19 +132,13 @@ def test_the_same_attack_on_exact_tables_finds_small_cells(truth, releases):
     assert attack(exact, releases["lung_pet_ct_dx"].policy) != []
 
 
-def test_every_figure_has_three_marks_at_four_institutions(study, releases):
+def test_every_figure_has_three_marks_at_four_institutions(study):
+    content = read_content(STUDY)
+    assert content.problem == ""
     for section in study.sections:
-        enough = 0
-        for release in releases.values():
-            view = release.tables.get(section.table)
-            if view is None:
-                continue
-            names = [d.name for d in view.dimensions]
-            inner = view.data["patients"].sel({n: list(view.labels(n)[1:]) for n in names[:1]})
-            told = view.statuses["patients"].sel({n: inner[n].values for n in names[:1]})
-            shown = np.isin(told.values, ["ok", "rounded"]) & (inner.values > 0)
-            enough += int(shown.sum() >= 3)
-        assert enough >= 4, section.id
+        scopes = {name: content.scope(section, name) for name in content.releases}
+        drawn = [n for n, scope in scopes.items() if scope and enough(read(section, scope).cells)]
+        assert len(drawn) >= 4, (section.id, drawn)
 
 
 def test_no_identifier_of_any_patient_is_in_a_release(releases):

@@ -36,6 +36,7 @@ def check_study(study: Study) -> list[Finding]:
 
 
 def _notebooks(study: Study) -> Iterable[Finding]:
+    yield from _modules(study)
     steps = {step.notebook: step for step in study.steps}
     others = [n for n in (study.pool_notebook, study.dashboard_notebook) if n is not None]
     for path in dict.fromkeys([*steps, *others]):
@@ -58,6 +59,18 @@ def _notebooks(study: Study) -> Iterable[Finding]:
         if step is not None:
             yield from _parameters(study, source)
             yield from _outputs(study, step, source)
+
+
+def _modules(study: Study) -> Iterable[Finding]:
+    # A notebook could import it, and no key would tell that it changed.
+    for path in sorted(study.folder.glob("*.py")):
+        yield Finding(
+            "fail",
+            "notebooks",
+            f"{show(path.name)} lies beside the notebooks: its code is in no digest",
+            path.name,
+            todo="Move it into a package that the lock names, or into a notebook's cells",
+        )
 
 
 def _manners(source: NotebookSource) -> Iterable[Finding]:

@@ -178,11 +178,14 @@ def _told(
         status[zero] = "ok"
         return policy.round(summary.data[field.name].values).astype(np.int64), status
     if field.role in ("mean", "sd") and summary.kind == "moments":
-        exact = finish(summary)[field.role].values
+        finished = finish(summary)
+        exact = finished[field.role].values
         text = (f"{x:.{policy.digits - 1}e}" for x in exact.ravel())
         value = np.array([float(x) for x in text], float).reshape(shape)
         status = np.full(shape, "rounded", "U14")
         status[~np.isfinite(value)] = "not_applicable"
+        # Where all values are one, the mean is everybody's value.
+        status[(finished["sd"].values == 0) & np.isfinite(value)] = "suppressed"
         return value, status
     raise DisclosureError(
         f"No rule covers the field {show(field.name)!r} ({show(field.role)})",

@@ -223,12 +223,34 @@ class _Release:
                 self._views[name] = protect(table, self.policy, self.hold[name])
         return {name: self._views[name] for name in self.exact}
 
+    def _subsets(self) -> list[tuple[str, str]]:
+        """Pairs of tables of one release where the first leaves out exams that the second counts.
+
+        Moments and histograms leave out exams without a value.
+        """
+        release = {name: (entry.release, entry.exact) for name, entry in self.past.items()}
+        release |= {name: ("", table) for name, table in self.exact.items()}
+        return [
+            (inner, outer)
+            for inner, (one, part) in release.items()
+            for outer, (other, whole) in release.items()
+            if one == other
+            and part.kind != "counts"
+            and whole.kind == "counts"
+            and part.population == whole.population
+            and self.classes[inner] != self.classes[outer]
+        ]
+
     def hold_back(self) -> list[Finding]:
         """Hold back what gives small cells away; return the cells that stay given away."""
         old = {name: e.view for name, e in self.past.items()}
         views = self.views()
-        relations = relate({**old, **views}, self.classes)
+        relations = relate({**old, **views}, self.classes, self._subsets())
         small: set[int] = set()
+        for name, entry in self.past.items():
+            suppressed = entry.view.statuses["patients"].values == "suppressed"
+            suppressed &= entry.exact.data["patients"].values < entry.policy.threshold
+            small.update(relations.places[name][suppressed].tolist())
         for name, view in views.items():
             suppressed = view.statuses["patients"].values == "suppressed"
             suppressed &= self.exact[name].data["patients"].values < self.policy.threshold

@@ -1,8 +1,8 @@
 """Ledger: everything a site ever released, kept at the site alone.
 
-One line of JSON per release, each holding the digest of the line before it, and beside them the
-exact and the released Summary of every table. Nothing is ever removed: what has left the site
-stays known, whether it was superseded or withdrawn since.
+One line of JSON per release or withdrawal, each holding the digest of the line before it, and
+beside them the exact and the released Summary of every table; a withdrawal has none. Nothing is
+ever removed: what has left the site stays known, whether it was superseded or withdrawn since.
 """
 
 from __future__ import annotations
@@ -111,6 +111,16 @@ class Ledger:
                 )
         return found
 
+    def releases(self) -> list[str]:
+        """Return the id of every release and withdrawal, the oldest first.
+
+        Raises
+        ------
+        DisclosureError
+            If a line is torn, changed or missing.
+        """
+        return [record["release"] for record in self._records()]
+
     def append(
         self,
         release: str,
@@ -149,23 +159,51 @@ class Ledger:
                 name: {"exact": self._keep(exact[name]), "view": self._keep(views[name])}
                 for name in sorted(views)
             }
-            for earlier in records:
-                if earlier["release"] == release:
-                    if (earlier["tables"], earlier["policy"]) == (tables, policy.as_dict()):
-                        return
-                    self._refuse(f"Release {show(release)!r} is recorded with other tables")
-            record = {
-                "date": date,
-                "policy": policy.as_dict(),
-                "previous": _digest(_line(records[-1])) if records else _START,
-                "release": release,
-                "tables": tables,
-            }
-            line = _line(record)
-            with _open_private(self.path, os.O_APPEND) as file:
-                _write(file, line)
-            _replace(self.head, _digest(line).encode() + b"\n")
-            _sync_folder(self.path.parent)
+            self._add(records, release, tables, policy.as_dict(), date)
+
+    def withdraw(self, release: str, date: str) -> None:
+        """Record a withdrawal, which has no tables, before it leaves.
+
+        Parameters
+        ----------
+        release
+            Id of the withdrawal.
+        date
+            ISO date.
+
+        Raises
+        ------
+        DisclosureError
+            If the ledger is damaged, or the id is taken by a release.
+        """
+        with self._locked():
+            self._add(self._records(), release, {}, {}, date)
+
+    def _add(
+        self,
+        records: list[dict[str, Any]],
+        release: str,
+        tables: dict[str, dict[str, str]],
+        policy: dict[str, Any],
+        date: str,
+    ) -> None:
+        for earlier in records:
+            if earlier["release"] == release:
+                if (earlier["tables"], earlier["policy"]) == (tables, policy):
+                    return
+                self._refuse(f"Release {show(release)!r} is recorded with other tables")
+        record = {
+            "date": date,
+            "policy": policy,
+            "previous": _digest(_line(records[-1])) if records else _START,
+            "release": release,
+            "tables": tables,
+        }
+        line = _line(record)
+        with _open_private(self.path, os.O_APPEND) as file:
+            _write(file, line)
+        _replace(self.head, _digest(line).encode() + b"\n")
+        _sync_folder(self.path.parent)
 
     def _records(self) -> list[dict[str, Any]]:
         if not self.path.exists():

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from workbench.disclosure.cells import leaves
 from workbench.summaries.dimension import ALL, MISSING, OTHER, Dimension
 from workbench.summaries.grid import BIN
 from workbench.summaries.histogram import grid_of
@@ -53,11 +52,14 @@ class Relations:
         For each table the number of the cell at each position; -1 where none is needed.
     divisions
         How cells divide each other.
+    subsets
+        Pairs of a cell and one that counts the same and more.
     """
 
     cells: dict[tuple[str, Cell], int] = field(default_factory=dict)
     places: dict[str, Indices] = field(default_factory=dict)
     divisions: dict[Division, None] = field(default_factory=dict)
+    subsets: dict[tuple[int, int], None] = field(default_factory=dict)
 
     def number(self, key: tuple[str, Cell]) -> int:
         """Return the number of a cell, a new one if it has none."""
@@ -71,7 +73,7 @@ class Relations:
     @cached_property
     def nested(self) -> tuple[Indices, Indices]:
         """Pairs of a part and its whole, by number."""
-        pairs = [(part, d.whole) for d in self.divisions for part in d.parts]
+        pairs = [*self.subsets, *((part, d.whole) for d in self.divisions for part in d.parts)]
         part, whole = np.array(pairs, np.int64).reshape(-1, 2).T
         return part, whole
 
@@ -92,6 +94,9 @@ class Relations:
                 most.add([whole, *parts], [1, *(-1 for _ in parts)])
                 for part in parts:
                     most.add([part, whole], [1, -1])
+        for part, whole in self.subsets:
+            most.add([part, whole], [1, -1])
+            most.add([n + part, n + whole], [1, -1])
         for i in range(n):
             most.add([i, n + i], [1, -1])  # fewer patients than exams
         return equal.matrix(), most.matrix()
@@ -116,7 +121,11 @@ class _Rows:
         return sparse.csr_array(entries, shape=(self.height, self.width))
 
 
-def relate(tables: Mapping[str, Summary], classes: Mapping[str, str]) -> Relations:
+def relate(
+    tables: Mapping[str, Summary],
+    classes: Mapping[str, str],
+    subsets: Iterable[tuple[str, str]] = (),
+) -> Relations:
     """Return the cells of all tables and how they divide each other.
 
     Labels of one dimension that differ between tables are related where that is certain:
@@ -129,6 +138,8 @@ def relate(tables: Mapping[str, Summary], classes: Mapping[str, str]) -> Relatio
         Exact Summaries or released views, by name.
     classes
         Class of each table: tables of one class count the same exams.
+    subsets
+        Pairs of tables where the first counts some of the exams of the second.
 
     Examples
     --------
@@ -149,6 +160,11 @@ def relate(tables: Mapping[str, Summary], classes: Mapping[str, str]) -> Relatio
         for (coarse, a), (fine, b) in itertools.permutations(sets.items(), 2):
             for label, parts in _tilings(a, coarse, b, fine):
                 _add_tiling(relations, (group, axis, label), parts, a)
+    for inner, outer in dict.fromkeys((classes[a], classes[b]) for a, b in subsets):
+        for (group, cell), part in relations.cells.items():
+            whole = relations.cells.get((outer, cell)) if group == inner else None
+            if whole is not None:
+                relations.subsets[part, whole] = None
     return relations
 
 
@@ -156,12 +172,6 @@ def name_cell(table: Summary, position: Sequence[int]) -> str:
     """Return a cell as a reader writes it, e.g. "modality=CT, sex=all"."""
     names = [d.name for d in table.dimensions]
     return ", ".join(f"{n}={table.labels(n)[i]}" for n, i in zip(names, position, strict=True))
-
-
-def is_margin(table: Summary) -> npt.NDArray[np.bool_]:
-    """Return where a cell is a margin of its table."""
-    margin: npt.NDArray[np.bool_] = ~leaves(table)
-    return margin
 
 
 def _is_tree(table: Summary, dimension: Dimension) -> bool:

@@ -44,7 +44,11 @@ def make_approval(approver: str, reason: str, date: dt.date, today: dt.date) -> 
         ) from error
     # The approver's clock may be in another time zone.
     if approval.date > today + dt.timedelta(days=1):
-        raise DisclosureError("An approval lies in the future", where=f"date {approval.date}")
+        raise DisclosureError(
+            "An approval lies in the future",
+            where=f"date {approval.date}",
+            todo=f"Write the day of the decision, {today} at the latest",
+        )
     return approval
 
 

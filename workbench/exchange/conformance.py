@@ -30,7 +30,7 @@ def policy_in_force(mark: PolicyMark, study: Study) -> Policy:
     try:
         policy = Policy(mark.threshold, mark.rounding, mark.digits)
         if policy.tighten(study.policy) != policy:
-            raise DisclosureError("It is looser than the study's")
+            raise DisclosureError("It is looser than the study's", todo=f"Use {study.policy}")
     except DisclosureError as error:
         raise RefusedError(
             "policy_looser",
@@ -79,12 +79,25 @@ def require_declared(view: Summary, output: Output, *, exact: bool = False) -> N
     """
     where = f"{output.name}.csv"
     if view.exact and not exact:
-        raise RefusedError("exact_table", "The table holds exact counts", where=where)
+        raise RefusedError(
+            "exact_table",
+            "The table holds exact counts",
+            where=where,
+            todo="Delete it here, and ask the site to release with 'workbench release'",
+        )
     if not view.exact and exact:
-        raise RefusedError("released_table", "The table is a released view already", where=where)
+        raise RefusedError(
+            "released_table",
+            "The table is a released view already",
+            where=where,
+            todo="Let the step write exact Summaries; the release protects them",
+        )
     if view.kind != output.kind:
         raise RefusedError(
-            "other_kind", f"The table is of kind {view.kind}, not {output.kind}", where=where
+            "other_kind",
+            f"The table is of kind {view.kind}, not {output.kind}",
+            where=where,
+            todo=f"Let the step write {output.kind}, or correct 'kind' in study.toml",
         )
     _require_dimensions(view, output, where)
     declared: dict[str, Any] = {"population": output.population}
@@ -100,6 +113,7 @@ def require_declared(view: Summary, output: Output, *, exact: bool = False) -> N
                 "other_measure",
                 f"The {key} is {show(view.attributes.get(key))}, not {show(value)}",
                 where=where,
+                todo=f"Summarise with {key} {show(value)}, or correct study.toml",
             )
 
 
@@ -112,6 +126,7 @@ def _require_dimensions(view: Summary, output: Output, where: str) -> None:
             "other_dimensions",
             f"The study says that zeros of the intervals are {output.zeros}",
             where=where,
+            todo=f"Summarise with zeros={output.zeros!r}",
         )
     for dimension in found:
         if dimension.name not in names:
@@ -132,7 +147,10 @@ def _require_dimensions(view: Summary, output: Output, where: str) -> None:
             )
     if found != declared:
         raise RefusedError(
-            "other_dimensions", "The dimensions are not those the study declares", where=where
+            "other_dimensions",
+            "The dimensions are not those the study declares",
+            where=where,
+            todo=f"Summarise by {', '.join(names) or 'no dimension'}, with the labels of the study",
         )
 
 
@@ -197,4 +215,9 @@ def _refuse(reason: str, where: Mask, view: Summary, name: str) -> None:
         f"{d.name}={view.labels(d.name)[int(i)]}"
         for d, i in zip(view.dimensions, place, strict=True)
     )
-    raise RefusedError(reason, _SAID[reason], where=f"{name}.csv, {show(cell, 200)}")
+    raise RefusedError(
+        reason,
+        _SAID[reason],
+        where=f"{name}.csv, {show(cell, 200)}",
+        todo="Delete it here, and ask the site to release with 'workbench release'",
+    )

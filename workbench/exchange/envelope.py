@@ -108,7 +108,9 @@ def canonical(value: object) -> bytes:
         return (text + "\n").encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ReleaseError(
-            "A value cannot be written as canonical JSON", where=str(error)[:100]
+            "A value cannot be written as canonical JSON",
+            where=str(error)[:100],
+            todo="Write text, whole numbers, finite floats, lists and mappings only",
         ) from error
 
 
@@ -129,7 +131,12 @@ def parse_canonical(content: bytes, where: str) -> Any:  # noqa: ANN401 - JSON i
         value = json.loads(content.decode("utf-8"), parse_float=_finite, parse_constant=_finite)
         again = canonical(value)
     except (ValueError, RecursionError, ReleaseError) as error:
-        raise RefusedError("unreadable", "The file is not JSON in UTF-8", where=where) from error
+        raise RefusedError(
+            "unreadable",
+            "The file is not JSON in UTF-8",
+            where=where,
+            todo="Fetch the file again, as it was packed",
+        ) from error
     if again != content:
         raise RefusedError(
             "not_canonical",
@@ -206,10 +213,18 @@ def read_envelope(content: bytes, where: str = "envelope") -> Envelope:
         payload = _base64(fields["payload"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RefusedError(
-            "envelope_unreadable", "The envelope cannot be read", where=where
+            "envelope_unreadable",
+            "The envelope cannot be read",
+            where=where,
+            todo="Fetch it again, as the site signed it",
         ) from error
     if not signatures or not isinstance(payload_type, str):
-        raise RefusedError("envelope_unreadable", "The envelope holds no signature", where=where)
+        raise RefusedError(
+            "envelope_unreadable",
+            "The envelope holds no signature",
+            where=where,
+            todo="Fetch it again, as the site signed it",
+        )
     return Envelope(payload, payload_type, signatures)
 
 

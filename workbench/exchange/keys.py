@@ -106,7 +106,11 @@ def make_key(path: Path, kind: Kind) -> Key:
             todo="Rotate: make the new key under a new name, and pin it in sites.toml",
         ) from None
     except OSError as error:
-        raise ReleaseError("No key was made", where=f"{path.name}: {error.strerror}") from error
+        raise ReleaseError(
+            "No key was made",
+            where=f"{path.name}: {error.strerror}",
+            todo="Name a folder that this user may write to, with room",
+        ) from error
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(f"{_HEADER}{kind}\n{_ABOUT[kind]}\n{pem}")
         file.flush()

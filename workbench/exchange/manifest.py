@@ -50,7 +50,6 @@ class TableMark(Declared):
     sha256: Digest
     bytes: Count
     suppressed: Count
-    withheld: Count
 
 
 class Approval(Declared):
@@ -132,7 +131,12 @@ class Manifest(Declared):
     def parse(cls, content: bytes) -> Manifest:
         """Return a manifest from the bytes of its file, strictly."""
         if len(content) > LIMIT:
-            raise RefusedError("unreadable", "The manifest is too large", where=MANIFEST)
+            raise RefusedError(
+                "unreadable",
+                "The manifest is too large",
+                where=MANIFEST,
+                todo=f"Fetch it again; the Workbench packs at most {LIMIT:,} bytes",
+            )
         parse_canonical(content, MANIFEST)
         try:
             manifest = cls.model_validate_json(content)
@@ -147,7 +151,10 @@ class Manifest(Declared):
             ) from error
         if manifest.render() != content:
             raise RefusedError(
-                "not_canonical", "The manifest is not in its canonical form", where=MANIFEST
+                "not_canonical",
+                "The manifest is not in its canonical form",
+                where=MANIFEST,
+                todo="Ask the site for the file as it was packed",
             )
         if manifest.id != manifest.content:
             raise RefusedError(

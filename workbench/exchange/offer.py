@@ -75,7 +75,11 @@ def read_offer(run: HasFolder | Path, study: Study, site: Site) -> Offer:
             todo="Run the study again",
         )
     if record.site != site.id:
-        raise ReleaseError(f"The run is of {show(record.site)}, not {site.id}", where=where)
+        raise ReleaseError(
+            f"The run is of {show(record.site)}, not {site.id}",
+            where=where,
+            todo=f"Run the study at {site.id}",
+        )
     digests = {name: o.sha256 for step in record.steps for name, o in step.outputs.items()}
     for name in digests:
         if name not in study.outputs:
@@ -102,5 +106,9 @@ def read_offer(run: HasFolder | Path, study: Study, site: Site) -> Offer:
         require_declared(summary, output, exact=True)
         summaries[output.name] = summary
     if not summaries:
-        raise ReleaseError("The site can answer nothing of this study", where=where)
+        raise ReleaseError(
+            "The site can answer nothing of this study",
+            where=where,
+            todo="Release nothing, or correct [[cannot_answer]] in site.toml",
+        )
     return Offer(folder, record, summaries, not_answered, study.policy.tighten(site.policy))

@@ -92,7 +92,12 @@ class Received:
         if manifest.what == "release" and any(
             e.withdraws == manifest.id and e.counter > manifest.counter for e in of_site
         ):
-            raise RefusedError("withdrawn", "The site has withdrawn this release", where=where)
+            raise RefusedError(
+                "withdrawn",
+                "The site has withdrawn this release",
+                where=where,
+                todo="Take it out of what was pooled; wait for the site's next release",
+            )
         if last is None or manifest.counter > last.counter:
             return None
         if known is None:

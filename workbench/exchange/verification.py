@@ -11,22 +11,20 @@ from typing import Literal
 
 from workbench.disclosure.policy import Policy
 from workbench.errors import DefinitionError, ReleaseError, show
-from workbench.exchange.conformance import (
-    declared_output,
-    policy_in_force,
-    require_declared,
-    require_protected,
-)
+from workbench.exchange.conformance import policy_in_force
+from workbench.exchange.contents import read_file, read_tables
 from workbench.exchange.envelope import LIMIT, PAYLOAD_TYPE, RefusedError, read_envelope, signers
 from workbench.exchange.keys import Pin, read_pins, signed_by
 from workbench.exchange.manifest import ENVELOPE, MANIFEST, Manifest
 from workbench.exchange.received import Received
 from workbench.study import Study
 from workbench.summaries.summary import Summary
-from workbench.summaries.table import LARGEST_FILE, parse_summary
 
 VERDICTS = {"real": "integrity and origin", "demo": "integrity, not origin"}
 """What a good signature proves: a demo key is published, so anyone can sign with it."""
+
+GRACE = dt.timedelta(days=30)
+"""How long after its end a key's releases may be on their way to a centre with a list."""
 
 _SEAL = object()
 
@@ -111,7 +109,8 @@ def verify_all(folders: Iterable[Path], study: Study, received: Path | None = No
     """Verify several releases, and refuse those that cannot stand side by side.
 
     Of two releases of one site neither is taken. If a release is signed by a real key, those
-    signed by demo keys are refused.
+    signed by demo keys are refused. Only what is taken is written to the list of received
+    releases, and withdrawals.
 
     Parameters
     ----------
@@ -120,16 +119,20 @@ def verify_all(folders: Iterable[Path], study: Study, received: Path | None = No
     study, received
         As for `verify`.
     """
-    passed: dict[str, Release] = {}
+    today = dt.datetime.now(dt.UTC).date()
+    log = None if received is None else Received(received)
+    pins = read_pins_of(study)
+    judged: dict[str, Release] = {}
     refusals: dict[str, RefusedError] = {}
     for folder in folders:
         try:
-            passed[folder.name] = verify(folder, study, received)
+            judged[folder.name] = _judge(folder, study, log, pins, today)
         except RefusedError as error:
             refusals[folder.name] = error
+    passed = {n: release for n, release in judged.items() if release.manifest.what == "release"}
     sites = [release.site for release in passed.values()]
     real = any(release.kind == "real" for release in passed.values())
-    for name, release in list(passed.items()):
+    for name, release in passed.items():
         if sites.count(release.site) > 1:
             refusals[name] = RefusedError(
                 "duplicate_site",
@@ -144,7 +147,13 @@ def verify_all(folders: Iterable[Path], study: Study, received: Path | None = No
                 where=name,
                 todo="Keep demo and real releases apart",
             )
-    kept = [release for name, release in passed.items() if name not in refusals]
+    kept = []
+    # Withdrawals first: a release that one of them names must not be received after it.
+    for name in sorted(judged.keys() - refusals.keys(), key=lambda name: (name in passed, name)):
+        try:
+            kept.append(_accept(judged[name], log, today))
+        except RefusedError as error:
+            refusals[name] = error
     return Verified(tuple(sorted(kept, key=lambda release: release.site)), refusals)
 
 
@@ -161,8 +170,9 @@ def verify(
         The study it must be of; its `sites.toml` says whose keys are trusted.
     received
         The centre's list of accepted releases, `received.jsonl`. The release is judged against
-        it, and written to it once it is accepted. None where there is no such list: then a
-        replay, or a release that was withdrawn or superseded later, cannot be seen.
+        it, and written to it once it is accepted; so is a withdrawal. None where there is no such
+        list: then a replay, a release that was withdrawn or superseded later, or one dated back
+        to when an expired key was good, cannot be seen.
     pins
         Trusted keys in place of `sites.toml`.
 
@@ -176,9 +186,28 @@ def verify(
         With a `reason` for each way to be wrong.
     """
     today = dt.datetime.now(dt.UTC).date()
-    content, manifest, signing = _authentic(folder, read_pins_of(study) if pins is None else pins)
-    pin = _trusted(manifest, signing, today)
     log = None if received is None else Received(received)
+    pins = read_pins_of(study) if pins is None else pins
+    return _accept(_judge(folder, study, log, pins, today), log, today)
+
+
+def read_signed(folder: Path, pins: Iterable[Pin]) -> Manifest:
+    """Return the manifest that one of the keys signed, whatever lies beside it.
+
+    Raises
+    ------
+    RefusedError
+        If manifest or envelope cannot be read, or none of the keys signed.
+    """
+    return _authentic(folder, pins)[1]
+
+
+def _judge(
+    folder: Path, study: Study, log: Received | None, pins: Iterable[Pin], today: dt.date
+) -> Release:
+    """Return a release, or a withdrawal as one without tables, that may be received."""
+    content, manifest, signing = _authentic(folder, pins)
+    pin = _trusted(manifest, signing, today)
     known = None if log is None else log.judge(manifest)
     if pin.revoked is not None and not (known and known.received < pin.revoked):
         raise RefusedError(
@@ -187,9 +216,27 @@ def verify(
             where=f"{manifest.site.id}, key {manifest.key}",
             todo="Ask the site to release again with its new key",
         )
+    # The date inside is the signer's word; that a release comes long after the key is not.
+    if log is not None and known is None and pin.until is not None and today > pin.until + GRACE:
+        raise RefusedError(
+            "key_expired",
+            f"The key was valid until {pin.until}, and the release not received by then",
+            where=f"{manifest.site.id}, key {manifest.key}",
+            todo="Ask the site to release again with its new key",
+        )
     _require_study(manifest, study)
-    policy = policy_in_force(manifest.policy, study)
-    tables = _read_tables(folder, manifest, study, policy)
+    tables: dict[str, Summary] = {}
+    if manifest.what == "release":
+        _require_definition(manifest, study)
+        policy = policy_in_force(manifest.policy, study)
+        tables = read_tables(folder, manifest, study, policy)
+    digest = hashlib.sha256(content).hexdigest()
+    return Release(manifest, tables, pin.kind, digest, _seal=_SEAL)
+
+
+def _accept(release: Release, log: Received | None, today: dt.date) -> Release:
+    """Write down what was received; refuse a withdrawal only after that."""
+    manifest = release.manifest
     if log is not None:
         log.append(manifest, today)
     if manifest.withdrawn is not None:
@@ -198,9 +245,9 @@ def verify(
             "withdrawn",
             f"The site withdrew this release on {by.date}: {show(by.reason, 200)}",
             where=f"{manifest.site.id}, release {manifest.supersedes}",
+            todo="Take it out of what was pooled; wait for the site's next release",
         )
-    digest = hashlib.sha256(content).hexdigest()
-    return Release(manifest, tables, pin.kind, digest, _seal=_SEAL)
+    return release
 
 
 def read_pins_of(study: Study) -> tuple[Pin, ...]:
@@ -211,17 +258,21 @@ def read_pins_of(study: Study) -> tuple[Pin, ...]:
 
 def _authentic(folder: Path, pins: Iterable[Pin]) -> tuple[bytes, Manifest, tuple[Pin, ...]]:
     """Return the manifest that a trusted key signed, and the keys that did."""
-    content, sealed = (_read(folder, name, LIMIT) for name in (MANIFEST, ENVELOPE))
+    content, sealed = (read_file(folder, name, LIMIT) for name in (MANIFEST, ENVELOPE))
     envelope = read_envelope(sealed, ENVELOPE)
     if envelope.payload_type != PAYLOAD_TYPE:
         raise RefusedError(
             "other_payload",
             f"The envelope holds {show(envelope.payload_type)}, not a release",
             where=ENVELOPE,
+            todo="Fetch the release again, as the Workbench packed it",
         )
     if envelope.payload != content:
         raise RefusedError(
-            "envelope_mismatch", "The manifest is not the one in the envelope", where=MANIFEST
+            "envelope_mismatch",
+            "The manifest is not the one in the envelope",
+            where=MANIFEST,
+            todo=f"Fetch {MANIFEST} and {ENVELOPE} again, from one release",
         )
     pins = tuple(pins)
     keys = signers(envelope, [pin.public_key for pin in pins], signed_by)
@@ -230,7 +281,10 @@ def _authentic(folder: Path, pins: Iterable[Pin]) -> tuple[bytes, Manifest, tupl
         hints = {one.key for one in envelope.signatures}
         if hints & {pin.key for pin in pins}:
             raise RefusedError(
-                "bad_signature", "The signature is not that of the key it names", where=ENVELOPE
+                "bad_signature",
+                "The signature is not that of the key it names",
+                where=ENVELOPE,
+                todo="Fetch the release again; if that does not help, ask the site who signed it",
             )
         raise RefusedError(
             "unknown_key",
@@ -253,7 +307,12 @@ def _trusted(manifest: Manifest, signing: tuple[Pin, ...], today: dt.date) -> Pi
         )
     pin = own[0]
     if manifest.key != pin.key:
-        raise RefusedError("wrong_key", "The manifest names another key", where=where)
+        raise RefusedError(
+            "wrong_key",
+            "The manifest names another key",
+            where=where,
+            todo=f"Ask the site to pack it again with key {pin.key}",
+        )
     if (manifest.site.kind == "real") != (pin.kind == "real"):
         raise RefusedError(
             "wrong_kind_of_key",
@@ -263,105 +322,54 @@ def _trusted(manifest: Manifest, signing: tuple[Pin, ...], today: dt.date) -> Pi
         )
     # The clocks of two sites may lie a time zone apart.
     if manifest.created > today + dt.timedelta(days=1):
-        raise RefusedError("from_the_future", f"It was made on {manifest.created}", where=where)
+        raise RefusedError(
+            "from_the_future",
+            f"It was made on {manifest.created}",
+            where=where,
+            todo="Set the clock here, or ask the site to set its own and pack again",
+        )
     if manifest.created < pin.valid_from:
         raise RefusedError(
-            "key_not_yet_valid", f"The key is valid from {pin.valid_from}", where=where
+            "key_not_yet_valid",
+            f"The key is valid from {pin.valid_from}",
+            where=where,
+            todo="Correct 'valid_from' in sites.toml, or ask the site to pack again",
         )
     if pin.until is not None and manifest.created > pin.until:
-        raise RefusedError("key_expired", f"The key was valid until {pin.until}", where=where)
+        raise RefusedError(
+            "key_expired",
+            f"The key was valid until {pin.until}",
+            where=where,
+            todo="Ask the site to release again with its new key",
+        )
     return pin
 
 
 def _require_study(manifest: Manifest, study: Study) -> None:
-    where = f"{MANIFEST}: {manifest.study.id} {manifest.study.version}"
     if manifest.study.id != study.id:
-        raise RefusedError("other_study", f"The release is not of {study.id}", where=where)
+        raise RefusedError(
+            "other_study",
+            f"The release is not of {study.id}",
+            where=f"{MANIFEST}: {manifest.study.id} {manifest.study.version}",
+            todo=f"Verify it with the study {manifest.study.id}",
+        )
+
+
+def _require_definition(manifest: Manifest, study: Study) -> None:
     if (manifest.study.version, manifest.study.digest) != (study.version, study.digest):
         raise RefusedError(
             "other_study_version",
             f"The release is not of {study.id} {study.version} as it is defined here",
-            where=where,
+            where=f"{MANIFEST}: {manifest.study.id} {manifest.study.version}",
             todo="Run the study again at the site, or check out the version it ran",
         )
     if manifest.run is not None:
         try:
             study.parameter_values(manifest.run.parameters)
         except DefinitionError as error:
-            raise RefusedError("other_parameters", error.what, where=MANIFEST) from error
-
-
-def _read_tables(
-    folder: Path, manifest: Manifest, study: Study, policy: Policy
-) -> dict[str, Summary]:
-    _require_files(folder, manifest)
-    tables = {}
-    for name, mark in manifest.tables.items():
-        output = declared_output(name, study)
-        content = _read(folder, f"{name}.csv", LARGEST_FILE)
-        if (len(content), hashlib.sha256(content).hexdigest()) != (mark.bytes, mark.sha256):
             raise RefusedError(
-                "changed_file",
-                "The file is not the one that was signed",
-                where=f"{name}.csv",
-                todo="Fetch the release again from the site",
-            )
-        try:
-            view = parse_summary(content, where=f"{name}.csv")
-        except ReleaseError as error:
-            raise RefusedError(
-                "table_unreadable", error.what, where=error.where, todo=error.todo
+                "other_parameters",
+                error.what,
+                where=MANIFEST,
+                todo=error.todo or "Run the study again at the site, with parameters it allows",
             ) from error
-        require_declared(view, output)
-        require_protected(view, policy, name)
-        tables[name] = view
-    if manifest.what == "release":
-        for output in study.released:
-            if (output.name in tables) == (output.name in manifest.not_answered):
-                raise RefusedError(
-                    "incomplete",
-                    f"{output.name!r} must be released, or said not to be answerable, not both",
-                    where=MANIFEST,
-                )
-    for name in manifest.not_answered:
-        declared_output(name, study)
-    return tables
-
-
-def _require_files(folder: Path, manifest: Manifest) -> None:
-    expected = {MANIFEST, ENVELOPE, *(f"{name}.csv" for name in manifest.tables)}
-    found = {path.name for path in folder.iterdir()}
-    for name in sorted(found - expected):
-        raise RefusedError(
-            "added_file",
-            "The folder holds something that was not signed",
-            where=show(name),
-            todo="Remove it, or fetch the release again",
-        )
-    for name in sorted(expected - found):
-        raise _missing(name)
-
-
-def _missing(name: str) -> RefusedError:
-    return RefusedError(
-        "missing_file", "A file is missing", where=name, todo="Fetch the release again"
-    )
-
-
-def _read(folder: Path, name: str, limit: int) -> bytes:
-    path = folder / name
-    try:
-        # A link could show a file that is not in the release; a pipe would wait for ever.
-        if path.is_symlink() or (path.exists() and not path.is_file()):
-            raise RefusedError("not_a_file", "It is no regular file", where=name)
-        with path.open("rb") as file:
-            content = file.read(limit + 1)
-    except FileNotFoundError:
-        raise _missing(name) from None
-    except OSError as error:
-        raise RefusedError(
-            "unreadable", f"The file cannot be read: {error.strerror}", where=name
-        ) from error
-    if len(content) > limit:
-        raise RefusedError("unreadable", "The file is too large", where=name)
-    return content

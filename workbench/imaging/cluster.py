@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from workbench.cache import workbench_digest
 from workbench.errors import ExecutionError, SiteError, show
 
 if TYPE_CHECKING:
@@ -153,6 +154,15 @@ def _reach(scheduler: str) -> Any:  # noqa: ANN401 - Dask's classes are not type
             where=where,
             todo="Start one with `dask worker ADDRESS`",
         ) from None
+    here = workbench_digest()
+    others = [found for found in client.run(workbench_digest).values() if found != here]
+    if others:
+        client.close()
+        raise SiteError(
+            f"{len(others)} Dask workers run another version of the workbench",
+            where=where,
+            todo="Install the same version on all machines of the cluster",
+        )
     return client
 
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _PAUSE = 0.05
 """Seconds the kernel has for messages of the page between two parts of the work."""
+_AGAIN = (2.0, 8.0, 30.0)
+"""Seconds after which the first page is sent again: a slow browser misses what comes while it
+connects its widgets."""
 
 
 def show(study: Path | str, language: str = "en") -> VBox:
@@ -97,6 +100,13 @@ class Page:
         self.choice.disabled = False
         self.choice.observe(self._chosen, "value")
         self.fill(0, "")
+        for pause in _AGAIN:
+            _when_idle(self.send_again, pause=pause)
+
+    def send_again(self) -> None:
+        """Send what the page shows once more."""
+        for widget in (self.head, self.choice, *self.parts):
+            widget.send_state()
 
     def fill(self, place: int, site: str) -> None:
         """Fill one section, and the ones after it unless another site is chosen meanwhile."""
@@ -119,9 +129,9 @@ class Page:
         self.head.value = markup.style() + markup.page(parts, self.language)
 
 
-def _when_idle(work: Callable[..., None], *arguments: object) -> None:
+def _when_idle(work: Callable[..., None], *arguments: object, pause: float = _PAUSE) -> None:
     """Do some work when the kernel has answered the page; at once where there is no kernel."""
     with contextlib.suppress(RuntimeError):
-        asyncio.get_running_loop().call_later(_PAUSE, work, *arguments)
+        asyncio.get_running_loop().call_later(pause, work, *arguments)
         return
     work(*arguments)

@@ -127,7 +127,7 @@ def _bars(section: Section, scope: Scope) -> Reading:
         finding=read_shares(rows, section, scope)
         if shares
         else read_bars(rows, concentration, section, scope),
-        cells=tuple(row.cell for row in rows),
+        cells=tuple(cell for row in rows for cell in (row.cell, row.share)),
         head=(scope.title(name), *_bar_head(section, scope)),
         body=tuple(_bar_line(row, section, scope) for row in rows),
         rows=rows,

@@ -61,7 +61,7 @@ class Run:
     steps
         What was done about each step, in order; empty for a run that was only opened.
     sample
-        Number of exams it was limited to, or None; a sample can never be released.
+        Number of patients it was limited to, or None; a sample can never be released.
     """
 
     folder: Path
@@ -162,9 +162,9 @@ def name_run(
     """
     if sample is not None and (type(sample) is not int or sample < 1):
         raise UsageError(
-            f"A sample of {show(sample)} exams cannot be opened",
+            f"A sample of {show(sample)} patients cannot be opened",
             where="--sample",
-            todo="Give a whole number of exams, 1 or more",
+            todo="Give a whole number of patients, 1 or more",
         )
     values = study.parameter_values(parameters)
     name = run_id(study, site, values, sample)
