@@ -335,7 +335,7 @@ def reproduce(study: StudyFolder, site: SiteFiles = []) -> None:
             where=str(definition.folder / "releases"),
             todo="Release again, or find out what changed",
         )
-    say(f"{sum(found.compared.values())} numbers came out again at {len(found.compared)} sites")
+    say(f"{sum(found.compared.values())} numbers came out again: {', '.join(found.compared)}")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Every error of the exchange says what the reader can do."""
+"""Every error of what travels says what the reader can do."""
 
 import ast
 from pathlib import Path
