@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 POOLED = Path("releases") / "pooled"
 """Where the pooled tables lie, below the study folder."""
-RECEIVED = Path("releases") / "received.jsonl"
-"""The centre's list of accepted releases, below the study folder."""
 
 
 def run_pool(study: Study) -> Pooled:

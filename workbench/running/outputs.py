@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.cache import digest_path, digest_value
+from workbench.definition.steps import FINGERPRINT
 from workbench.errors import ExecutionError, nearest, show
 from workbench.provenance import OutputRecord, StepRecord
 
 if TYPE_CHECKING:
-    from workbench.definition.steps import Output, Step
+    from workbench.definition.steps import Step
 
-FINGERPRINT = ".fingerprint"
-"""File in which a step may name what it opened, as one opaque line; it is no output."""
 MAX_FINGERPRINT = 1_000_000
 
 
@@ -91,11 +90,6 @@ def is_intact(record: StepRecord, folder: Path) -> bool:
         if _stamp(path) != output.stamp and digest_path(path) != output.sha256:
             return False
     return True
-
-
-def _owns(output: Output, name: str) -> bool:
-    folder = output.kind == "folder" and name.startswith(f"{output.path}/")
-    return folder or (output.kind != "folder" and name == output.path)
 
 
 def _record(folder: Path, path: str) -> OutputRecord:
