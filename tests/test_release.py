@@ -860,3 +860,40 @@ def test_labels_of_a_view_are_never_data(north):
     forged = Summary("counts", data, (dimension,), view.attributes, status)
     north.sign(tables={"makers": render_summary(forged)})
     assert refused(north) == "undeclared_label"
+
+
+def test_a_manifest_must_say_what_the_table_says(north):
+    def lie(manifest):
+        manifest["tables"]["exams"]["suppressed"] += 1
+
+    north.sign(lie)
+    with pytest.raises(RefusedError) as refused:
+        verify(north.out, north.study)
+    assert refused.value.reason == "manifest_invalid"
+
+
+def test_a_folder_without_a_manifest_is_named(north):
+    (north.out / MANIFEST).unlink()
+    found = verify_all(find_releases(north.study), north.study)
+    assert found.refusals["north"].reason == "missing_file"
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_not_waited_for(north, tmp_path):
+    os.mkfifo(tmp_path / "received.jsonl")
+    with pytest.raises(RefusedError) as refused:
+        verify(north.out, north.study, tmp_path / "received.jsonl")
+    assert refused.value.reason == "received_broken"
+    os.mkfifo(tmp_path / "site.key")
+    with pytest.raises(ReleaseError, match="cannot be opened"):
+        read_key(tmp_path / "site.key")
+
+
+def test_a_real_site_without_its_ledger_releases_nothing(tmp_path):
+    study = write_study(tmp_path / "study")
+    hospital = make_hospital(tmp_path, study, "north", 1, kind="real")
+    hospital.pack()
+    for path in hospital.site.folder.glob("ledger*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(ReleaseError, match="ledger does not know"):
+        hospital.pack()

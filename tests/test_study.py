@@ -557,3 +557,12 @@ def test_code_beside_the_notebooks_fails_the_check(folder):
     (folder / "helper.py").write_text("x = 1\n")
     failed = [f for f in read_study(folder).check() if f.level == "fail"]
     assert ["helper.py" in f.message for f in failed] == [True]
+
+
+def test_a_step_cannot_be_called_lock(folder):
+    path = folder / "study.toml"
+    text = path.read_text()
+    first = read_study(folder).steps[0].id
+    path.write_text(text.replace(f'"{first}"', '"lock"'))
+    with pytest.raises(DefinitionError, match="'lock' is reserved"):
+        read_study(folder)

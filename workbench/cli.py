@@ -197,6 +197,8 @@ def run(
     definition = read_study(study)
     values = definition.parse_parameters(parameter)
     sites = _sites(definition, site)
+    for place in sites:
+        place.validate()
     with Display() as display:
         results = run_sites(
             definition, sites, values, jobs=jobs, runs=runs, sample=sample, explain=explain,
@@ -298,14 +300,16 @@ def verify(study: StudyFolder) -> None:
 def pool(study: StudyFolder) -> None:
     """Combine the verified releases of a study."""
     from workbench.exchange.verification import find_releases, verify_all
+    from workbench.pooling import pool as combine_releases
     from workbench.running.coordination import run_pool
     from workbench.study import read_study
     from workbench.terminal import say
 
     definition = read_study(study)
-    found = verify_all(find_releases(definition), definition)
+    found = verify_all(find_releases(definition), definition, _received(definition))
     for name, refusal in found.refusals.items():
         sys.stderr.write(f"not pooled: {name}: {refusal.reason}\n{refusal}\n")
+    combine_releases(found.releases, definition)  # its own refusal says more than a notebook's
     pooled = run_pool(definition)
     say(f"Pooled {len(pooled.releases)} releases into {definition.folder / 'releases' / 'pooled'}")
     if found.refusals:

@@ -8,6 +8,7 @@ to ``tcp`` on the loopback interface, where each message is signed.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import logging
 import os
@@ -23,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import ExecutionError
+from workbench.errors import ExecutionError, WorkbenchError
 from workbench.running.publication import FULL
 
 if TYPE_CHECKING:
@@ -194,6 +195,11 @@ def _untyped(thing: object) -> Any:  # noqa: ANN401 - jupyter_client's types are
     return thing
 
 
+def _known_errors() -> frozenset[str]:
+    leaves = {cls.__name__ for cls in WorkbenchError.__subclasses__()}
+    return frozenset(leaves | {name for name in dir(builtins) if name.endswith("Error")})
+
+
 def _socket_folder(name: str) -> Path:
     places = [Path(tempfile.gettempdir()), Path("/tmp")]  # noqa: S108 - mkdtemp makes it private
     place = next((p for p in places if p.is_dir() and _fits(p / f"{name}-12345678")), places[0])
@@ -259,9 +265,10 @@ def run_notebook(
                 on_cell_execute=seen.cell_starts,
             )
         except PapermillExecutionError as error:
-            name = error.ename if str(error.ename).isidentifier() else "Exception"
+            # The name of a class is free text too: only names that everybody knows are told.
+            name = error.ename if error.ename in _known_errors() else "Exception"
             full = _FULL.search(str(error.evalue)) is not None
-            return Stopped(name[:100], error.exec_count, full)
+            return Stopped(name, error.exec_count, full)
         except OSError as error:
             if error.errno not in FULL:
                 raise

@@ -8,9 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
-import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +16,10 @@ from workbench.disclosure.check import Checked, check
 from workbench.disclosure.ledger import Ledger
 from workbench.errors import ReleaseError
 from workbench.exchange.approval import approve, make_approval, refuse_failed
-from workbench.exchange.envelope import RefusedError, seal
+from workbench.exchange.contents import write_folder
+from workbench.exchange.envelope import RefusedError
 from workbench.exchange.keys import Key, Pin, read_key, require_outside_repository
 from workbench.exchange.manifest import (
-    ENVELOPE,
     MANIFEST,
     Manifest,
     PolicyMark,
@@ -40,7 +38,6 @@ from workbench.exchange.verification import (
     verify,
     verify_all,
 )
-from workbench.running.publication import publish
 from workbench.site import Site
 from workbench.study import Study
 from workbench.summaries.table import render_summary
@@ -155,7 +152,14 @@ def pack(
     key = _signing_key(site)
     today = today or dt.datetime.now(dt.UTC).date()
     ledger = _ledger(ledger_path(site, offer.folder))
-    last = _last(study, ledger.releases(), read_packed(out))
+    packed = read_packed(out)
+    if site.kind == "real" and packed and _label(packed) not in ledger.releases():
+        raise ReleaseError(
+            "The ledger does not know the release that was packed last",
+            where=f"{ledger.path.name}, release {packed.id}",
+            todo="Restore the ledger: without it nobody can tell what was released before",
+        )
+    last = _last(study, ledger.releases(), packed)
     checked = check(offer.summaries, offer.policy, ledger.entries())
     refuse_failed(checked.findings)
     manifest = _manifest(offer, study, site, key, checked)
@@ -173,7 +177,7 @@ def pack(
     )
     ledger.append(_label(manifest), offer.summaries, checked.views, offer.policy, today.isoformat())
     files = {name: render_summary(view) for name, view in checked.views.items()}
-    _write(out, manifest, key, files)
+    write_folder(out, manifest, key, files)
     return verify(out, study, pins=[_own(site, key)])
 
 
@@ -234,7 +238,7 @@ def withdraw(
     )
     manifest = manifest.model_copy(update={"id": manifest.content})
     ledger.withdraw(_label(manifest), today.isoformat())
-    _write(out, manifest, key, {})
+    write_folder(out, manifest, key, {})
     return manifest
 
 
@@ -380,21 +384,3 @@ def _manifest(offer: Offer, study: Study, site: Site, key: Key, checked: Checked
         run=run,
         withdrawn=None,
     )
-
-
-def _write(out: Path, manifest: Manifest, key: Key, files: Mapping[str, bytes]) -> None:
-    content = manifest.render()
-    Manifest.parse(content)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        made.chmod(0o755)
-        (made / MANIFEST).write_bytes(content)
-        (made / ENVELOPE).write_bytes(seal(content, key.id, key.sign))
-        for name, table in files.items():
-            (made / f"{name}.csv").write_bytes(table)
-        # Left by a stop between two renames; the ledger knows the release, so it is made again.
-        shutil.rmtree(out.with_name(f"{out.name}.new"), ignore_errors=True)
-        publish(made, out)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)

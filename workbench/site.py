@@ -272,6 +272,17 @@ class Site:
                         )
         return found or [Finding("pass", "site", "The declaration is complete", "site.toml")]
 
+    def validate(self) -> None:
+        """Refuse a site that fails its check.
+
+        Raises
+        ------
+        SiteError
+            With every finding that fails.
+        """
+        failed = [f for f in self.check() if f.level == "fail"]
+        refuse([Problem(f.message, f.where, f.todo) for f in failed], SiteError)
+
     def _repr_html_(self) -> str:
         from workbench.definition.declaration import card
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -52,10 +53,10 @@ def print_table(
     target = console()
     cells = [[show(cell, 100) for cell in row] for row in rows]
     if not target.is_terminal:
-        if title:
-            target.print(title)
-        for row in [list(head), *cells]:
-            target.print("\t".join(row))
+        lines = [title] if title else []
+        lines += ["\t".join(row) for row in [list(head), *cells]]
+        sys.stdout.write("".join(f"{line}\n" for line in lines))  # rich would expand the tabs
+        sys.stdout.flush()
         return
     right = set(numbers)
     table = Table(

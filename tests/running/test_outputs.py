@@ -104,3 +104,10 @@ def test_changed_outputs_are_noticed_and_touched_ones_kept(step, made):
     assert not is_intact(record, made)
     (made / "tables" / "total.csv").unlink()
     assert not is_intact(record, made)
+
+
+def test_an_output_folder_that_was_replaced_is_refused(step, made, tmp_path):
+    made.rename(tmp_path / "elsewhere")
+    made.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ExecutionError, match="removed or replaced its output_dir"):
+        collect_outputs(step, made)

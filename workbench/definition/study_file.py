@@ -226,6 +226,9 @@ def _parameter_problems(file: StudyFile) -> Iterable[Problem]:
 def _step_problems(file: StudyFile) -> Iterable[Problem]:
     ids = [step.id for step in file.step]
     yield from _doubles("step", ids)
+    if "lock" in ids:
+        where = "study.toml, step.lock"
+        yield Problem("The id 'lock' is reserved: a run folder has it", where, "Rename the step")
     for step in file.step:
         for need in step.needs:
             if need not in ids:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.errors import DisclosureError
+from workbench.errors import DisclosureError, show
 
 THRESHOLD = 10
 """Fewest distinct patients behind a published cell; a site or study may only ask for more."""
@@ -98,7 +98,7 @@ def _within(name: str, value: object, low: int, high: int, floor: int) -> None:
     elif low <= value <= high:
         return
     elif (value < floor) if name != "digits" else (value > floor):
-        what = f"A {name} of {value} is looser than the floor of {floor}"
+        what = f"A {name} of {show(value)} is looser than the floor of {floor}"
     else:
-        what = f"A {name} of {value} is out of range"
+        what = f"A {name} of {show(value)} is out of range"
     raise DisclosureError(what, where="policy", todo=f"Ask for a whole number from {low} to {high}")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from workbench.disclosure.policy import Policy
 from workbench.errors import ReleaseError, show
 from workbench.exchange.conformance import declared_output, require_declared, require_protected
-from workbench.exchange.envelope import RefusedError
+from workbench.exchange.envelope import RefusedError, seal
+from workbench.exchange.keys import Key
 from workbench.exchange.manifest import ENVELOPE, MANIFEST, Manifest
+from workbench.running.publication import publish
 from workbench.study import Study
 from workbench.summaries.summary import Summary
 from workbench.summaries.table import LARGEST_FILE, parse_summary
@@ -54,6 +59,14 @@ def read_tables(
             ) from error
         require_declared(view, output)
         require_protected(view, policy, name)
+        suppressed = int((view.statuses["patients"] == "suppressed").sum())
+        if (view.kind, suppressed) != (mark.kind, mark.suppressed):
+            raise RefusedError(
+                "manifest_invalid",
+                "The manifest says something else of the table than the table itself",
+                where=f"{name}.csv",
+                todo="Pack the release again with the Workbench",
+            )
         tables[name] = view
     if manifest.what == "release":
         for output in study.released:
@@ -135,3 +148,34 @@ def read_file(folder: Path, name: str, limit: int) -> bytes:
             todo="Fetch the release again; the Workbench packs no file of this size",
         )
     return content
+
+
+def write_folder(out: Path, manifest: Manifest, key: Key, files: Mapping[str, bytes]) -> None:
+    """Write a signed release folder in one piece.
+
+    Parameters
+    ----------
+    out
+        The release folder; an earlier one is replaced.
+    manifest
+        What is signed.
+    key
+        The key that signs.
+    files
+        Content of each table by name.
+    """
+    content = manifest.render()
+    Manifest.parse(content)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        made.chmod(0o755)
+        (made / MANIFEST).write_bytes(content)
+        (made / ENVELOPE).write_bytes(seal(content, key.id, key.sign))
+        for name, table in files.items():
+            (made / f"{name}.csv").write_bytes(table)
+        # Left by a stop between two renames; the ledger knows the release, so it is made again.
+        shutil.rmtree(out.with_name(f"{out.name}.new"), ignore_errors=True)
+        publish(made, out)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)

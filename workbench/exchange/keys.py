@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime as dt
+import errno
 import hashlib
 import os
 import stat
@@ -128,6 +129,8 @@ def read_key(path: Path) -> Key:
         work tree.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise OSError(errno.EINVAL, "not a plain file")
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             content = file.read(10_001)

@@ -53,6 +53,8 @@ class Received:
         RefusedError
             If a line cannot be read, or does not follow from the line before.
         """
+        if self.path.exists() and not self.path.is_file():  # a pipe would be waited for
+            raise self._broken(f"{self.path.name}: not a plain file")
         try:
             lines = self.path.read_bytes().splitlines(keepends=True)
         except FileNotFoundError:

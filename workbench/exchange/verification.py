@@ -28,6 +28,9 @@ GRACE = dt.timedelta(days=30)
 
 _SEAL = object()
 
+NO_RELEASES = ("pooled",)
+"""Folders beside the releases that hold something else."""
+
 
 @dataclass(frozen=True)
 class Release:
@@ -101,8 +104,12 @@ class Verified:
 
 
 def find_releases(study: Study) -> tuple[Path, ...]:
-    """Return the release folders below the study's `releases`, one a site."""
-    return tuple(sorted(path.parent for path in (study.folder / "releases").glob(f"*/{MANIFEST}")))
+    """Return the release folders below the study's `releases`, one a site.
+
+    A folder without a manifest is one too: `verify` says what it lacks.
+    """
+    folders = (study.folder / "releases").glob("[!.]*/")
+    return tuple(sorted(p for p in folders if p.is_dir() and p.name not in NO_RELEASES))
 
 
 def verify_all(folders: Iterable[Path], study: Study, received: Path | None = None) -> Verified:

@@ -33,6 +33,12 @@ def collect_outputs(step: Step, folder: Path) -> dict[str, OutputRecord]:
     ExecutionError
         When a declared output is missing, or a file is there that is not declared.
     """
+    if folder.is_symlink() or not folder.is_dir():
+        raise ExecutionError(
+            f"Step {step.id!r} removed or replaced its output_dir",
+            where=f"step {step.id}",
+            todo="Write into output_dir, and leave the folder itself alone",
+        )
     declared = {output.path: output for output in step.outputs}
     found = dict(_entries(folder))
     for name, mode in found.items():
