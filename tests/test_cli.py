@@ -14,6 +14,7 @@ import pytest
 
 from tests.test_conventions import ROOT
 
+STUDY = ROOT / "studies" / "imaging_service"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
@@ -156,3 +157,20 @@ def test_dashboard_command_and_address_are_printed():
     assert done.returncode == 0
     assert "http://127.0.0.1:" in done.stdout
     assert "voila" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("renamed", "said"),
+    [({"patient_id": "patient"}, "patient_id"), ({"modality": "Modalty"}, "modality")],
+)
+def test_a_table_without_a_needed_column_is_refused_by_name(tmp_path, renamed, said):
+    site = write_hospital(tmp_path / "north", "north", 20)
+    table = site.with_name("exams.parquet")
+    pl.read_parquet(table).rename(renamed).write_parquet(table)
+    start = time.monotonic()
+    done = workbench("run", STUDY, "--site", site, "--runs", tmp_path / "runs")
+    assert done.returncode == 11, done.stderr
+    assert said in done.stderr
+    assert "MARKER" not in done.stderr
+    assert not (tmp_path / "runs").exists()
+    assert time.monotonic() - start < 5

@@ -189,6 +189,7 @@ def run(
     runs: RunsFolder = RUNS,
 ) -> None:
     """Run a study at one site or several; what is finished is not run again."""
+    from workbench.imaging.archive import open_archive
     from workbench.running.parallel import run_sites
     from workbench.running.progress import Display
     from workbench.study import read_study
@@ -199,6 +200,7 @@ def run(
     sites = _sites(definition, site)
     for place in sites:
         place.validate()
+        open_archive(place)  # a column that is missing is named here, not in a notebook
     with Display() as display:
         results = run_sites(
             definition, sites, values, jobs=jobs, runs=runs, sample=sample, explain=explain,
