@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -134,7 +135,7 @@ def _encode(dimension: Encoder, values: pl.Series) -> npt.NDArray[np.int32]:
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(ABC):
     """Name a table to make of each partition; it travels to the worker.
 
     Parameters
@@ -148,9 +149,9 @@ class Table:
     by: tuple[Encoder, ...]
     population: str
 
+    @abstractmethod
     def __call__(self, stored: pl.LazyFrame) -> Summary:
         """Return the Summary of one partition."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
