@@ -1,0 +1,55 @@
+"""The public institutions: their cards say what their index says, and cite whom they owe."""
+
+from __future__ import annotations
+
+import html
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.test_conventions import ROOT
+from workbench.datasets import list_sites
+
+CARDS = sorted((ROOT / "datasets" / "idc").glob("*/card.md"))
+
+
+def test_seven_institutions_are_listed():
+    sites = list_sites(ROOT / "datasets")
+    assert len(CARDS) == 7
+    assert {c.parent / "site.toml" for c in CARDS} <= {s.path for s in sites.values()}
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda c: c.parent.name)
+def test_card_counts_what_the_index_holds(card: Path):
+    index = pl.scan_parquet(str(files("idc_index_data") / "idc_index.parquet"))
+    row = (
+        index.filter(pl.col("collection_id") == card.parent.name)
+        .select(
+            series=pl.col("SeriesInstanceUID").n_unique(),
+            exams=pl.col("StudyInstanceUID").n_unique(),
+            patients=pl.col("PatientID").n_unique(),
+        )
+        .collect()
+        .row(0)
+    )
+    told = re.search(
+        r"\| in the collection \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|", card.read_text()
+    )
+    assert told is not None
+    assert tuple(int(n.replace(",", "")) for n in told.groups()) == row
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda c: c.parent.name)
+def test_card_cites_the_collection_as_its_publisher_asks(card: Path):
+    collections = pl.read_parquet(str(files("idc_index_data") / "collections_index.parquet"))
+    name = card.parent.name
+    (sources,) = collections.filter(pl.col("collection_id") == name)["sources"]
+    (source,) = [s for s in sources if s["source_id"] == name]
+    asked = re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", "*", source["citation"])))
+    text = card.read_text()
+    assert f"| Citation | {asked} |" in text
+    assert source["source_doi"] in text
+    assert source["license"]["license_short_name"] in text
