@@ -67,3 +67,8 @@ def by(dimension, numbers, *, population="exams", first=0):
     column = np.repeat(np.arange(len(numbers)), numbers)
     who = first + np.arange(len(column))
     return counts.summarise([dimension], {dimension.name: column}, who, who, population=population)
+
+
+def feasible(problem):
+    """Return what can be told of every cell that was not told, one programme after another."""
+    return [problem.exposure(number) for number in problem.where]

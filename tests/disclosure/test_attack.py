@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.disclosure.tables import MODALITY, SEX, TRACER, by, sites, tables
+from tests.disclosure.tables import MODALITY, SEX, TRACER, by, feasible, sites, tables
 from workbench.disclosure.attack import Problem, attack
 from workbench.disclosure.cells import protect
 from workbench.disclosure.policy import Policy
@@ -108,7 +108,7 @@ def test_joint_programmes_find_what_single_ones_find(site):
     classes = dict.fromkeys(views, "exams")
     problem = Problem(views, POLICY, classes=classes)
     one_by_one = {
-        e.number for e in problem.feasible() if problem.is_exposed(e.number, e.low, e.high)
+        e.number for e in feasible(problem) if problem.is_exposed(e.number, e.low, e.high)
     }
     assert {e.number for e in attack(views, POLICY, classes=classes)} == one_by_one
 
@@ -118,7 +118,7 @@ def test_joint_programmes_find_what_single_ones_find(site):
 def test_the_truth_is_feasible(site):
     views = {name: protect(table, POLICY) for name, table in site.items()}
     problem = Problem(views, POLICY, classes=dict.fromkeys(views, "exams"))
-    for found in problem.feasible():
+    for found in feasible(problem):
         table, position = problem.where[found.number]
         truth = site[table].data["patients"].values[position]
         assert found.low <= truth <= found.high, found

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from tests.disclosure.tables import MODALITY, SEX, VENDOR, by, sites, tables
+from tests.disclosure.tables import MODALITY, SEX, VENDOR, by, feasible, sites, tables
 from workbench.disclosure.attack import Problem, attack
+from workbench.disclosure.cells import protect
 from workbench.disclosure.check import check
 from workbench.disclosure.ledger import LedgerEntry
 from workbench.disclosure.policy import Policy
@@ -29,7 +30,7 @@ def test_after_a_check_nothing_is_given_away_and_the_truth_stays_feasible(site):
     assert checked.verdict != "fail"
     assert set(checked.views) == set(site)
     problem = Problem(checked.views, POLICY, classes=checked.classes)
-    for found in problem.feasible():
+    for found in feasible(problem):
         table, position = problem.where[found.number]
         truth = site[table].data["patients"].values[position]
         assert found.low <= truth <= found.high, found
@@ -197,3 +198,71 @@ def test_a_mean_that_is_everybodys_value_does_not_leave():
     view = check({"dose": table}, Policy()).views["dose"]
     assert set(view.statuses["mean"].values) == set(view.statuses["sd"].values) == {"suppressed"}
     assert set(view.statuses["patients"].values) == {"rounded"}
+
+
+def nine_and_nine(kinds):
+    """Nine women and nine men, each with one exam and one value."""
+    who = np.arange(18)
+    sexes = Dimension("sex", ("F", "M"), one_per="patient", zeros="public")
+    columns = {"sex": who % 2, "modality": who // 2 % 2}
+    found = {}
+    for name, dimensions in {
+        "sex": [sexes], "modality": [MODALITY], "both": [sexes, MODALITY], "whole": []
+    }.items():  # fmt: skip
+        of = {d.name: columns[d.name] for d in dimensions}
+        found[f"counts of {name}"] = counts.summarise(dimensions, of, who, who)
+        found[f"values of {name}"] = moments.summarise(
+            dimensions, of, who, who, who + 1.0, unit="1", resolution=1.0
+        )
+        found[f"bins of {name}"] = histogram.summarise(
+            dimensions, of, who, who, who + 1.0, edges=[5, 10, 15], unit="1"
+        )
+    return {
+        name: table for name, table in found.items() if name in kinds or name == "counts of sex"
+    }
+
+
+def women_possible(views):
+    """Numbers of women, counted over whole numbers, that the told wholes of all tables allow."""
+    small = views["counts of sex"].status["patients"].values[1:] == "suppressed"
+    assert small.all()
+    wholes = [(1, 10**6)]
+    for view in views.values():
+        for field in ("patients", "exams"):  # each patient has at least one exam
+            at = (0,) * len(view.dimensions)
+            if view.status[field].values[at] == "rounded":
+                low, high = POLICY.bounds(int(view.data[field].values[at]))
+                wholes.append((low if field == "patients" else 1, high))
+    low, high = max(x for x, _ in wholes), min(x for _, x in wholes)
+    # Suppressed sexes are below the threshold; what was held back is not.
+    held = views["counts of sex"].status["exams"].values[1:] == "not_applicable"
+    women, men = (range(10, 200) if h else range(10) for h in held)
+    return {f for f in women for m in men if low <= f + m <= high}
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        ["counts of modality"], ["counts of whole"], ["counts of both"], ["values of modality"],
+        ["values of sex"], ["bins of modality"], ["bins of whole"], ["bins of sex"],
+        ["counts of both", "values of whole", "bins of modality", "counts of whole"],
+    ],
+)  # fmt: skip
+def test_nine_and_nine_are_not_solved_by_any_whole_that_leaves(beside):
+    exact = nine_and_nine(beside)
+    bare = {name: protect(table, POLICY) for name, table in exact.items()}
+    assert women_possible(bare) == {9}  # 18 to 22 in all, and at most nine of each
+    checked = check(exact, POLICY)
+    assert checked.verdict != "fail"
+    assert {1, 9} <= women_possible(checked.views)
+    assert attack(checked.views, POLICY, classes=dict.fromkeys(exact, "exams")) == []
+
+
+def test_nine_and_nine_do_not_leave_after_their_whole_has_left():
+    exact = nine_and_nine(["counts of whole"])
+    whole = {"counts of whole": exact.pop("counts of whole")}
+    first = check(whole, POLICY)
+    assert first.verdict == "pass"
+    checked = check(exact, POLICY, recorded(whole, first, "r1"))
+    assert {f.rule for f in checked.findings if f.level == "fail"} == {"exposed"}
+    assert checked.views == {}

@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from tests.disclosure.tables import MODALITY, SEX, by, sites
 from workbench.disclosure.cells import Hold, protect
 from workbench.disclosure.check import check
-from workbench.disclosure.intervals import intervals, quantile_allowed
+from workbench.disclosure.intervals import intervals
 from workbench.disclosure.policy import Policy
 from workbench.errors import DisclosureError
-from workbench.summaries import histogram, moments
+from workbench.summaries import moments
 
 POLICY = Policy()
 
@@ -69,23 +69,6 @@ def test_a_held_back_cell_is_bounded_by_its_margin():
 
 
 def test_exact_has_no_bounds():
-    with pytest.raises(DisclosureError):
+    with pytest.raises(DisclosureError) as refused:
         intervals(by(SEX, [60, 40, 3]), POLICY)
-
-
-def test_a_quantile_needs_the_threshold_on_both_sides():
-    def view(n, each=1):
-        who = np.arange(n * each)
-        return protect(
-            histogram.summarise(
-                [], {}, who, who // each, who % 50, edges=[10, 20, 30, 40], unit="1"
-            ),
-            POLICY,
-        )
-
-    assert quantile_allowed(view(200), 0.9, POLICY)
-    assert not quantile_allowed(view(200), 0.99, POLICY)
-    assert quantile_allowed(view(50), 0.5, POLICY)
-    assert not quantile_allowed(view(12), 0.5, POLICY)
-    # Nine patients with many exams each are nine patients.
-    assert not quantile_allowed(view(9, each=50), 0.5, POLICY)
+    assert "released view" in refused.value.todo

@@ -1,5 +1,9 @@
 import json
+import os
 import stat
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -123,5 +127,45 @@ def test_lines_are_canonical_json(ledger):
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
     with pytest.raises(DisclosureError, match="cannot be written"):
-        record(Ledger(tmp_path / "nowhere" / "ledger.jsonl"), "r1", {"s": by(SEX, [60, 40, 30])})
+        record(Ledger(tmp_path / "file" / "ledger.jsonl"), "r1", {"s": by(SEX, [60, 40, 30])})
+
+
+def test_a_line_is_added_only_to_the_ledger_that_was_seen(ledger):
+    site = {"sex": by(SEX, [60, 40, 30])}
+    views = check(site, POLICY).views
+    seen = ledger.last()
+    ledger.append("r1", site, views, POLICY, "2026-11-22", after=seen)
+    assert ledger.last() != seen
+    with pytest.raises(DisclosureError, match="grew since this was checked") as refused:
+        ledger.append("r2", site, views, POLICY, "2026-11-22", after=seen)
+    assert refused.value.todo == "Run the command again"
+    ledger.append("r2", site, views, POLICY, "2026-11-22", after=ledger.last())
+    assert ledger.releases() == ["r1", "r2"]
+
+
+def test_another_process_waits_while_the_ledger_is_held(ledger):
+    code = (
+        "import sys; from workbench.disclosure.ledger import Ledger\n"
+        "ledger = Ledger(sys.argv[1]); print('ready', flush=True)\n"
+        "ledger.withdraw('other:1:0', '2026-11-22')"
+    )
+    with ledger.locked():
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(ledger.path)], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.5)
+        record(ledger, "r1", {"sex": by(SEX, [60, 40, 30])})  # it may enter again itself
+        assert ledger.releases() == ["r1"]
+    process.communicate(timeout=30)
+    assert ledger.releases() == ["r1", "other:1:0"]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("what", ["pipe", "folder"])
+def test_what_is_no_plain_file_is_refused(ledger, what):
+    os.mkfifo(ledger.path) if what == "pipe" else ledger.path.mkdir()
+    with pytest.raises(DisclosureError, match="cannot be read"):
+        ledger.entries()

@@ -52,3 +52,13 @@ def test_one_exam_that_makes_up_the_total():
     (found,) = [f for f in check({"t": table}, POLICY).findings if f.level == "review"]
     assert (found.rule, found.threshold) == ("dominance", 0.5)
     assert found.value > 0.5
+
+
+@pytest.mark.parametrize("each", [1, 4])
+@pytest.mark.parametrize(("largest", "found"), [(2000, []), (6000, ["dominance"])])
+def test_a_patient_that_makes_up_the_total_with_one_exam_or_several(each, largest, found):
+    exam = np.arange(50 * each)
+    value = np.where(exam // each == 0, largest, 100)
+    table = moments.summarise([], {}, exam, exam // each, value, unit="1", resolution=1.0)
+    assert (value[:each].sum() > value.sum() / 2) == bool(found)
+    assert rules(check({"t": table}, POLICY)) == found

@@ -1,12 +1,20 @@
+import dataclasses
+
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 
-from tests.disclosure.tables import MODALITY
+from tests.disclosure.tables import MODALITY, SEX
 from workbench.disclosure.cells import Hold, protect
 from workbench.disclosure.check import check
+from workbench.disclosure.intervals import of_digits
+from workbench.disclosure.ledger import LedgerEntry
 from workbench.disclosure.policy import Policy
-from workbench.disclosure.totals import values_to_hold
+from workbench.disclosure.relations import relate
+from workbench.disclosure.totals import Leaving
+from workbench.disclosure.totals import values_to_hold as _values_to_hold
 from workbench.summaries import moments
+from workbench.summaries.dimension import Dimension
 
 POLICY = Policy()
 
@@ -20,6 +28,12 @@ def table(numbers, values):
     return moments.summarise(
         [MODALITY], {"modality": column}, who, who, value, unit="MBq", resolution=0.01
     )
+
+
+def values_to_hold(exact, view, policy):
+    """Of one table alone."""
+    relations = relate({"t": view}, {"t": ""})
+    return _values_to_hold({"t": Leaving(exact, view, policy)}, relations)["t"]
 
 
 def residual(view):
@@ -70,3 +84,113 @@ def test_held_values_keep_the_counts():
     view = protect(exact, POLICY, hold)
     assert view.data["exams"].values[0] == 370
     assert view.status["mean"].values.tolist() == ["suppressed", *["rounded"] * 4]
+
+
+def doses(resolution=0.01):
+    """Two tables of one dose: five patients of another sex, all with CT, have large values."""
+    sex = np.repeat([0, 1, 2], [300, 200, 5])
+    who = np.arange(505)
+    modality = np.where(sex == 2, 0, who % 2)
+    value = np.select([sex == 2, sex == 1], [50_000.0, 20.0], 10.0) * np.where(
+        who % 4 < 2, 1.1, 0.9
+    )
+    columns = {"sex": sex, "modality": modality}
+    scanner = Dimension("modality", ("CT", "MR"))
+    about = {"unit": "MBq", "resolution": resolution}
+    return {
+        name: moments.summarise(
+            dimensions, {d.name: columns[d.name] for d in dimensions}, who, who, value, **about
+        )
+        for name, dimensions in {"by_sex": [SEX], "by_both": [SEX, scanner]}.items()
+    }
+
+
+def possible(views, target):
+    """Least and greatest total of a sex, by a programme over the told means of all tables."""
+    sexes, scanners = SEX.labels, ("CT", "MR")
+    rows, bounds = [], []
+    for view in views.values():
+        axes = [view.labels(d.name) for d in view.dimensions]
+        for place in np.argwhere(view.status["mean"].values == "rounded").tolist():
+            at = tuple(place)
+            labels = {d.name: axes[i][at[i]] for i, d in enumerate(view.dimensions)}
+            one, other = labels["sex"], labels.get("modality", "all")
+            rows.append(
+                [(one in ("all", s)) * (other in ("all", m)) for s in sexes for m in scanners]
+            )
+            n = POLICY.bounds(int(view.data["exams"].values[at]))
+            mean = of_digits(view.data["mean"].values[at], POLICY.digits)
+            bounds.append([n[0] * mean[0], n[1] * mean[1]])
+    rows, bounds = np.array(rows, float), np.array(bounds)
+    cost = np.array([s == target for s in sexes for _ in scanners], float)
+    found = [
+        linprog(
+            sign * cost, np.vstack([rows, -rows]), np.concatenate([bounds[:, 1], -bounds[:, 0]])
+        )
+        for sign in (1, -1)
+    ]
+    return [
+        f.fun * sign if f.status == 0 else np.inf for f, sign in zip(found, (1, -1), strict=True)
+    ]
+
+
+def alone(exact):
+    """Protect each table by itself."""
+    views = {}
+    for name, table in exact.items():
+        hold = Hold.nothing(table)
+        hold.values[...] = values_to_hold(table, protect(table, POLICY), POLICY)
+        views[name] = protect(table, POLICY, hold)
+        assert hold.values.any()
+        assert not values_to_hold(table, views[name], POLICY).any()
+    return views
+
+
+def is_blurred(low, high):
+    return np.isinf(high) or high - low > 0.2 * (high + low)
+
+
+def test_two_tables_together_do_not_tell_what_each_alone_does_not():
+    exact = doses()
+    views = alone(exact)
+    for name, view in views.items():  # each alone leaves the five patients unknown
+        assert is_blurred(*possible({name: view}, "other"))
+    low, high = possible(views, "other")
+    assert low <= exact["by_sex"].data["total"].values[3] * 0.01 <= high
+    assert not is_blurred(low, high)  # and both together tell of them
+    checked = check(exact, POLICY)
+    assert is_blurred(*possible(checked.views, "other"))
+    assert any((view.status["mean"].values == "rounded").any() for view in checked.views.values())
+
+
+@pytest.mark.parametrize("first", ["by_sex", "by_both"])
+def test_an_earlier_release_does_not_tell_of_a_later_one(first):
+    exact = doses()
+    early = check({first: exact.pop(first)}, POLICY)
+    (later,) = exact
+    entry = LedgerEntry("r1", first, doses()[first], early.views[first], POLICY)
+    view = check(exact, POLICY, [entry]).views[later]
+    both = {first: early.views[first], later: view}
+    assert is_blurred(*possible(both, "other"))
+    assert not is_blurred(*possible({**both, later: alone(exact)[later]}, "other"))
+
+
+def test_two_quantities_of_one_unit_are_two_systems():
+    exact = doses()
+    twice = dataclasses.replace(
+        exact["by_sex"],
+        data=exact["by_sex"].data.assign(
+            total=exact["by_sex"].data["total"] * 2, square=exact["by_sex"].data["square"] * 4
+        ),
+    )
+    views = check({"one": exact["by_sex"], "two": twice}, POLICY).views
+    alike = alone({"one": exact["by_sex"]})["one"].status["mean"].values.tolist()
+    assert [views[n].status["mean"].values.tolist() for n in views] == [alike, alike]
+
+
+def test_what_earlier_releases_tell_by_themselves_costs_nothing_more():
+    exact = doses()
+    leaked = LedgerEntry("r0", "old", exact["by_sex"], protect(exact["by_sex"], POLICY), POLICY)
+    finer = doses(0.003)["by_sex"]  # the same values, rounded otherwise: not the same table
+    view = check({"new": finer}, POLICY, [leaked]).views["new"]
+    assert (view.status["mean"].values == "rounded").sum() == 3

@@ -9,10 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.summaries.strategies import EDGES, MODALITY, tables
-from workbench.errors import DefinitionError, PoolingError
+from workbench.errors import DefinitionError
 from workbench.summaries import counts, histogram
 from workbench.summaries.dimension import ALL, Dimension
-from workbench.summaries.histogram import grid_of, merge_to, quantile, quantile_bounds
+from workbench.summaries.histogram import grid_of, quantile, quantile_bounds
 from workbench.summaries.kinds import validate
 from workbench.summaries.summary import Summary, combine
 
@@ -117,13 +117,9 @@ def test_patients_of_a_node_are_not_the_sum_of_its_halves():
     assert s.data.patients.sel(bin=["[0,inf)", "[0,10)", "[10,inf)"]).values.tolist() == [1, 1, 1]
 
 
-def test_exact_counts_are_merged_by_reading_the_node():
+def test_a_released_view_has_no_exact_quantile():
     s = one_cell([1, 11, 12], edges=[0, 10])
-    merged = merge_to(s, ["[0,inf)", "[-inf,0)"])
-    assert merged.exams.values.tolist() == [0, 3]
     view = Summary(s.kind, s.data, s.dimensions, s.attributes, s.statuses)
-    with pytest.raises(PoolingError):
-        merge_to(view, ["[-inf,inf)"])
     with pytest.raises(DefinitionError, match="released view"):
         quantile(view, 0.5)
 

@@ -287,10 +287,6 @@ class Problem:
         table, position = self.where[number]
         return Exposure(table, name_cell(self.views[table], position), low, high, number)
 
-    def feasible(self) -> list[Exposure]:
-        """Return what can be told of every cell that was not told."""
-        return [self.exposure(number) for number in self._ordered(self.where)]
-
     def exposed(self) -> list[Exposure]:
         """Return the cells that are given away."""
         found = (self.exposure(number) for number in self.suspects())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,16 +23,17 @@ from workbench.disclosure.ledger import LedgerEntry
 from workbench.disclosure.policy import Policy
 from workbench.disclosure.relations import Cell, Relations, name_cell, relate
 from workbench.disclosure.review import review
-from workbench.disclosure.totals import values_to_hold
+from workbench.disclosure.totals import Leaving, values_to_hold
+from workbench.display import Card, Displayed
 from workbench.errors import DisclosureError
-from workbench.findings import Finding, Level
+from workbench.findings import Finding, Findings, Level
 from workbench.summaries.summary import Summary
 
 Position = tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Checked:
+@dataclass(frozen=True, repr=False)
+class Checked(Displayed):
     """What a check decided.
 
     Parameters
@@ -55,6 +56,11 @@ class Checked:
         """The worst level of all findings."""
         levels = {finding.level for finding in self.findings}
         return "fail" if "fail" in levels else "review" if "review" in levels else "pass"
+
+    def _card(self) -> Card:
+        shown = Findings(self.findings)._card()
+        facts = {"what would leave": ", ".join(self.views) or "nothing", "findings": shown.title}
+        return replace(shown, title=f"Checked: {self.verdict}", facts=facts)
 
 
 def check(
@@ -269,10 +275,13 @@ class _Release:
             views, witnesses = self.views(), problem.witnesses
             if not changed:
                 break
+        leaving = {n: Leaving(e.exact, e.view, e.policy, fixed=True) for n, e in self.past.items()}
         for name, table in self.exact.items():
-            if table.kind == "moments" and name not in self.fixed:
-                self.hold[name].values[...] |= values_to_hold(table, views[name], self.policy)
-                del self._views[name]
+            fixed = name in self.fixed
+            leaving[name] = Leaving(table, views[name], self.policy, fixed=fixed)
+        for name, mask in values_to_hold(leaving, relations).items():
+            self.hold[name].values[...] |= mask
+            del self._views[name]
         return lost
 
     def _hold_round(

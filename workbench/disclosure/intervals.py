@@ -118,7 +118,11 @@ def intervals(view: Summary, policy: Policy) -> tuple[xr.Dataset, xr.Dataset]:
     (array([13., 10.,  1.]), array([17., 12.,  7.]))
     """
     if view.exact:
-        raise DisclosureError("An exact Summary has no bounds", where=repr(view))
+        raise DisclosureError(
+            "An exact Summary has no bounds",
+            where=repr(view),
+            todo="Give the released view, which `protect` returns",
+        )
     bounds = starting_bounds(view, policy)
     # Each dimension passes what it knows to the others: more rounds than dimensions change little.
     for _ in range(len(view.dimensions) + 1):
@@ -208,52 +212,3 @@ def of_digits(values: Floats, digits: int) -> tuple[Floats, Floats]:
     # The float nearest to the mean is itself off by less than one part in 10**15.
     half = np.where(values == 0, 0.0, 0.5 * 10.0 ** (exponent - digits + 1)) * (1 + 1e-9)
     return values - half, values + half
-
-
-def quantile_allowed(view: Summary, q: float, policy: Policy) -> xr.DataArray:
-    """Return where a quantile may be read from a released histogram.
-
-    A quantile is made from told nodes only, and only where at least `threshold` patients and as
-    many exams lie on each side of it. Patients on a side are at least those of its largest node;
-    a node that the quantile divides counts in proportion.
-
-    Parameters
-    ----------
-    view
-        A released histogram.
-    q
-        Between 0 and 1.
-    policy
-        The policy it was released under.
-
-    Returns
-    -------
-    xarray.DataArray
-        bool, over the dimensions of the view without `bin`.
-
-    Examples
-    --------
-    >>> from workbench.disclosure.cells import protect
-    >>> from workbench.summaries.histogram import summarise
-    >>> s = summarise([], {}, range(40), range(40), range(40), edges=[0, 10, 20, 30], unit="1")
-    >>> view = protect(s, Policy())
-    >>> bool(quantile_allowed(view, 0.5, Policy())), bool(quantile_allowed(view, 0.9, Policy()))
-    (True, False)
-    """
-    tree = grid_of(view)
-    order = [view.labels(BIN).index(node) for node in tree.sort(view.labels(BIN))]
-    told = np.isin(view.statuses["patients"].values, TOLD)[..., order]
-    low, _ = intervals(view, policy)
-    exams, patients = (
-        np.where(told, low[n].values[..., order], 0.0) for n in ("exams", "patients")
-    )
-    total = exams.sum(axis=-1, keepdims=True)
-    before = np.cumsum(exams, axis=-1) - exams
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.nan_to_num(np.clip((q * total - before) / exams, 0, 1))
-    sides = [(share * patients).max(axis=-1), ((1 - share) * patients).max(axis=-1)]
-    smaller = np.minimum(q, 1 - q) * total[..., 0]
-    allowed = (np.minimum(*sides) >= policy.threshold) & (smaller >= policy.threshold)
-    dims = [d.name for d in view.dimensions[:-1]]
-    coords = {name: view.data.coords[name] for name in dims}
-    return xr.DataArray(allowed, coords=coords, dims=dims)

@@ -8,6 +8,7 @@ ever removed: what has left the site stays known, whether it was superseded or w
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -84,6 +85,7 @@ class Ledger:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._held = False
         self.folder = self.path.with_suffix("")
         self.head = self.path.with_name(f"{self.path.name}.head")
         if self.folder == self.path:
@@ -121,6 +123,16 @@ class Ledger:
         """
         return [record["release"] for record in self._records()]
 
+    def last(self) -> str:
+        """Return the digest of the last line, which tells this state of the ledger from others.
+
+        Raises
+        ------
+        DisclosureError
+            If a line is torn, changed or missing.
+        """
+        return _last(self._records())
+
     def append(
         self,
         release: str,
@@ -128,6 +140,8 @@ class Ledger:
         views: Mapping[str, Summary],
         policy: Policy,
         date: str,
+        *,
+        after: str | None = None,
     ) -> None:
         """Record one release, durably and whole, before it leaves.
 
@@ -141,20 +155,25 @@ class Ledger:
             The policy in force.
         date
             ISO date.
+        after
+            What `last` returned before the release was checked; None to add to any state.
 
         Raises
         ------
         DisclosureError
-            If the ledger is damaged, the tables do not match, or the release id is taken by
-            another release.
+            If the ledger is damaged or grew since `after`, the tables do not match, or the
+            release id is taken by another release.
         """
         if set(exact) != set(views) or not views:
             raise DisclosureError(
                 "A release needs the exact and the released Summary of each table",
                 where=f"release {show(release)}",
+                todo="Give both for each table; nothing was recorded",
             )
-        with self._locked():
+        with self.locked(), self._writing():
             records = self._records()
+            if after not in (None, _last(records)):
+                self._refuse("The ledger grew since this was checked", "Run the command again")
             tables = {
                 name: {"exact": self._keep(exact[name]), "view": self._keep(views[name])}
                 for name in sorted(views)
@@ -176,7 +195,7 @@ class Ledger:
         DisclosureError
             If the ledger is damaged, or the id is taken by a release.
         """
-        with self._locked():
+        with self.locked(), self._writing():
             self._add(self._records(), release, {}, {}, date)
 
     def _add(
@@ -191,11 +210,14 @@ class Ledger:
             if earlier["release"] == release:
                 if (earlier["tables"], earlier["policy"]) == (tables, policy):
                     return
-                self._refuse(f"Release {show(release)!r} is recorded with other tables")
+                self._refuse(
+                    f"Release {show(release)!r} is recorded with other tables",
+                    "Run the command again",
+                )
         record = {
             "date": date,
             "policy": policy,
-            "previous": _digest(_line(records[-1])) if records else _START,
+            "previous": _last(records),
             "release": release,
             "tables": tables,
         }
@@ -206,12 +228,11 @@ class Ledger:
         _sync_folder(self.path.parent)
 
     def _records(self) -> list[dict[str, Any]]:
-        if not self.path.exists():
-            if self.head.exists():
+        content, head = self._read(self.path), self._read(self.head)
+        if content is None:
+            if head is not None:
                 self._refuse("The ledger is missing, though releases were recorded in it")
             return []
-        self._require_private(self.path)
-        content = self.path.read_bytes()
         if not content.endswith(b"\n"):
             self._refuse(
                 "The ledger ends within a line",
@@ -224,27 +245,27 @@ class Ledger:
                 self._refuse(f"Line {number} of the ledger does not follow the line before it")
             records.append(record)
             digests.append(_digest(line))
-        head = self.head.read_text("ascii", "replace").strip() if self.head.exists() else _START
+        known = _START if head is None else head.decode("ascii", "replace").strip()
         # A stop between the line and the head leaves the head one line behind, never ahead.
-        if head not in digests[-2:]:
+        if known not in digests[-2:]:
             self._refuse("The last lines of the ledger are missing")
         return records
 
     def _parse(self, line: bytes, number: int) -> dict[str, Any]:
         try:
             record = json.loads(line)
+            whole = isinstance(record, dict) and set(record) == _KEYS and _line(record) == line
         except (ValueError, RecursionError):
-            record = None
-        if not isinstance(record, dict) or set(record) != _KEYS or _line(record) != line:
+            whole = False
+        if not whole:
             self._refuse(f"Line {number} of the ledger is not as it was written")
-        return record
+        return dict(record)
 
     def _summary(self, digest: str) -> Summary:
         path = self.folder / f"{digest}.csv"
-        if not path.is_file():
+        content = self._read(path)
+        if content is None:
             self._refuse(f"The Summary {digest[:12]} is missing from the ledger")
-        self._require_private(path)
-        content = path.read_bytes()
         if _digest(content) != digest:
             self._refuse(f"The Summary {digest[:12]} of the ledger was changed")
         try:
@@ -263,12 +284,35 @@ class Ledger:
         return digest
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        lock = self.path.with_name(f"{self.path.name}.lock")
-        try:
-            with _open_private(lock, os.O_CREAT) as file:
+    def locked(self) -> Iterator[None]:
+        """Hold the ledger, so that what is read in it is still true when a line is added.
+
+        Other processes wait; this one may enter again. The system lets go when it dies.
+
+        Raises
+        ------
+        DisclosureError
+            If the lock cannot be written.
+        """
+        if self._held:
+            yield
+            return
+        with contextlib.ExitStack() as stack:
+            with self._writing():
+                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                lock = self.path.with_name(f"{self.path.name}.lock")
+                file = stack.enter_context(_open_private(lock, os.O_CREAT))
                 fcntl.flock(file, fcntl.LOCK_EX)
+            self._held = True
+            try:
                 yield
+            finally:
+                self._held = False
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise DisclosureError(
                 f"The ledger cannot be written: {error.strerror}",
@@ -276,11 +320,23 @@ class Ledger:
                 todo="Make room and give the folder to this user; nothing was released",
             ) from error
 
-    def _require_private(self, path: Path) -> None:
-        if path.stat().st_mode & 0o077:
+    def _read(self, path: Path) -> bytes | None:
+        """Return the bytes of a private file, or None if there is none."""
+        try:
+            if not path.exists():
+                return None
+            if not path.is_file():  # a pipe would be waited for
+                raise OSError(errno.EINVAL, "not a plain file")
+            if path.stat().st_mode & 0o077:
+                self._refuse(
+                    f"{show(path.name)} can be read or changed by other users",
+                    todo=f"chmod 600 {path.name}",
+                )
+            return path.read_bytes()
+        except OSError as error:
             self._refuse(
-                f"{show(path.name)} can be read or changed by other users",
-                todo=f"chmod 600 {path.name}",
+                f"{show(path.name)} cannot be read: {error.strerror}",
+                todo="Give the ledger and its folder to this user, mode 0700 and 0600",
             )
 
     def _refuse(self, what: str, todo: str = "") -> NoReturn:
@@ -294,6 +350,10 @@ class Ledger:
 def _line(record: dict[str, Any]) -> bytes:
     text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode() + b"\n"
+
+
+def _last(records: list[dict[str, Any]]) -> str:
+    return _digest(_line(records[-1])) if records else _START
 
 
 def _digest(content: bytes) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from workbench.disclosure.cells import leaves
@@ -13,15 +15,15 @@ from workbench.summaries.summary import Summary
 EXAMS_PER_PATIENT = 50
 """More exams per patient than this in a whole cell is a phantom, a test patient or a slip."""
 DOMINANCE = 0.5
-"""One exam with this share of a told total nearly tells its own value (dominance rule)."""
+"""One patient with this share of a told total nearly tells their own value (dominance rule)."""
 
 
 def review(name: str, exact: Summary, view: Summary, policy: Policy) -> list[Finding]:
     """Return what a person should judge; at most one finding per rule.
 
     The rules: `nothing_left` (no cell but margins is told of a table that counted patients),
-    `exams_per_patient` (a told cell has more than 50 exams per patient) and `dominance` (one exam
-    may make up half of a told total: its square alone could be the sum of squares).
+    `exams_per_patient` (a told cell has more than 50 exams per patient) and `dominance` (one
+    patient may make up half of a told total).
 
     Parameters
     ----------
@@ -31,6 +33,14 @@ def review(name: str, exact: Summary, view: Summary, policy: Policy) -> list[Fin
         What was counted, and what would leave.
     policy
         The policy in force.
+
+    Notes
+    -----
+    Moments hold sums over exams, not over patients, so a share of one patient is not known. k
+    exams have at most √(k × square) of a total (Cauchy-Schwarz). `dominance` takes k as the mean
+    number of exams per patient, rounded up: that is a bound where each patient has as many, and
+    for a single exam always. A patient with many more exams than others can be missed; a bound
+    for every case (exams - patients + 1) would ask for a review of nearly every table.
 
     Examples
     --------
@@ -70,14 +80,15 @@ def review(name: str, exact: Summary, view: Summary, policy: Policy) -> list[Fin
             )
         )
     if "mean" in view.data:
+        sums = zip(
+            *(exact.data[n].values.ravel().tolist() for n in ("square", "total")),
+            (-(-exams // np.maximum(patients, 1))).ravel().tolist(),
+            (view.statuses["mean"].values == "rounded").ravel(),
+            strict=True,
+        )
         share = [
-            float(square) / float(total) ** 2
-            for square, total, is_told in zip(
-                exact.data["square"].values.ravel(),
-                exact.data["total"].values.ravel(),
-                (view.statuses["mean"].values == "rounded").ravel(),
-                strict=True,
-            )
+            math.sqrt(float(k) * float(square)) / abs(float(total))
+            for square, total, k, is_told in sums
             if is_told and total
         ]
         if max(share, default=0) >= DOMINANCE:
@@ -85,9 +96,9 @@ def review(name: str, exact: Summary, view: Summary, policy: Policy) -> list[Fin
                 Finding(
                     "review",
                     "dominance",
-                    "One exam may make up half of the total of a cell",
+                    "One patient may make up half of the total of a cell",
                     name,
-                    round(max(share), 2),
+                    round(min(max(share), 1.0), 2),
                     DOMINANCE,
                     "Look for a wrong value; otherwise say why it may leave",
                 )

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from workbench.errors import DefinitionError, PoolingError, show, suggest
+from workbench.errors import DefinitionError, show, suggest
 from workbench.summaries.counts import EXAMS, PATIENTS
 from workbench.summaries.dimension import Dimension, Zeros
 from workbench.summaries.distinct import Integers, code_rows, count, margin_targets, with_values
@@ -172,34 +172,6 @@ def _tree_targets(tree: Grid, margin: Sequence[Integers]) -> list[Integers]:
         for at in margin
         for level in levels
     ]
-
-
-def merge_to(summary: Summary, cut: Sequence[str]) -> xr.Dataset:
-    """Return the exact exams and patients at the nodes of `cut`, from low to high.
-
-    Parameters
-    ----------
-    summary
-        An exact histogram; it holds every node, so that nothing need be added.
-    cut
-        Nodes of its grid.
-
-    Raises
-    ------
-    PoolingError
-        If the Summary is a released view.
-
-    Examples
-    --------
-    >>> s = summarise([], {}, exam=[1, 2], patient=[7, 7], values=[1, 12], edges=[10], unit="1")
-    >>> merge_to(s, ["[-inf,inf)"]).patients.values
-    array([1])
-    """
-    if not summary.exact:
-        raise PoolingError(
-            "A released view has no exact merge", todo="Merge its bounds with grid.merge_bounds"
-        )
-    return summary.data.sel({BIN: list(grid_of(summary).sort(cut))})
 
 
 class Quantile(NamedTuple):

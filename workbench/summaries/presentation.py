@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import html
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.display import Card
 from workbench.errors import show
 from workbench.summaries.summary import HIDDEN, Summary
 
@@ -48,20 +47,18 @@ def frame(summary: Summary) -> pd.DataFrame:
     return index.to_frame(index=False).assign(value=column, status=status.astype(object))
 
 
-def card(summary: Summary) -> str:
-    """Return a small HTML card: the line, the attributes, the first rows."""
-    rows = frame(summary).head(_ROWS)
-    head = "".join(f"<th>{html.escape(str(c))}</th>" for c in rows.columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(show(str(v)))}</td>" for v in row) + "</tr>"
-        for row in rows.itertuples(index=False)
-    )
-    about = ", ".join(f"{k}: {show(v)}" for k, v in sorted(summary.attributes.items()))
-    more = math.prod(summary.data.sizes.values()) * len(summary.fields) - len(rows)
-    return (
-        f"<div><strong>{html.escape(line(summary)[1:-1])}</strong><br>{html.escape(about)}"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        f"{f'and {more} more rows' if more > 0 else ''}</div>"
+def card(summary: Summary) -> Card:
+    """Return a card: the line, the attributes, the first rows."""
+    rows = frame(summary)
+    more = len(rows) - _ROWS
+    notes = [f"and {more:,} more rows"] if more > 0 else []
+    notes += ["exact: it stays at this site"] if summary.exact else []
+    return Card(
+        line(summary)[1:-1],
+        {name: show(value) for name, value in sorted(summary.attributes.items())},
+        [str(column) for column in rows.columns],
+        [[str(value) for value in row] for row in rows.head(_ROWS).itertuples(index=False)],
+        "; ".join(notes),
     )
 
 

@@ -156,7 +156,7 @@ class Summary:
     def _repr_html_(self) -> str:
         from workbench.summaries.presentation import card
 
-        return card(self)
+        return card(self).html()
 
 
 def labelled(
