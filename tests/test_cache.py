@@ -20,6 +20,7 @@ from workbench.cache import (
     installed_packages,
     step_parts,
 )
+from workbench.errors import DefinitionError
 from workbench.site import read_site
 from workbench.study import read_study
 
@@ -98,9 +99,25 @@ def touch_table(toy):
     os.utime(toy[1].parent / "exams.csv", (1, 1))
 
 
+def add_table(toy):
+    (toy[0] / "tables").mkdir()
+    (toy[0] / "tables" / "factors.csv").write_text("1")
+
+
+def swap_table(toy):
+    """Overwrite the site's table with one of its size, and give it the old time."""
+    path = toy[1].parent / "exams.csv"
+    before = path.stat()
+    path.write_text(path.read_text().replace("P1", "P9"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        (add_table, "study files beside the notebooks: new"),
+        (swap_table, "input of the site archive.path: 1:"),
         (change_notebook, "notebook code cell 7: changed"),
         (change_codelist, "study dimension age: new"),
         (change_step, "study step first: changed"),
@@ -123,6 +140,35 @@ def test_parameters_and_sample_are_named(toy):
     before = key_of(toy)
     assert key_of(toy, factor=4).changes(before.parts) == ["parameter factor: 3 -> 4"]
     assert key_of(toy, sample=9).changes(before.parts) == ["input of the site sample: new"]
+
+
+def test_files_that_a_notebook_may_read_are_a_part_and_others_are_not(toy):
+    first = key_of(toy)
+    for name in ("sites.toml", "PROTOCOL.md", ".hidden", "old.ipynb"):
+        (toy[0] / name).write_text("x")
+    for name in ("releases/north", "runs", ".ipynb_checkpoints"):
+        (toy[0] / name).mkdir(parents=True)
+        (toy[0] / name / "x.csv").write_text("x")
+    assert key_of(toy).digest == first.digest
+    (toy[0] / "below").mkdir()
+    (toy[0] / "below" / "x.csv").write_text("x")
+    second = key_of(toy)
+    (toy[0] / "below" / "x.csv").write_text("y")
+    assert len({first.digest, second.digest, key_of(toy).digest}) == 3
+
+
+@pytest.mark.parametrize("name", ["x.csv", "below"])
+def test_a_link_out_of_the_study_is_refused(toy, name):
+    (toy[0] / name).symlink_to(toy[1] if "." in name else toy[1].parent)
+    with pytest.raises(DefinitionError, match=f"{name!r} leads out"):
+        key_of(toy)
+
+
+def test_too_much_beside_the_notebooks_is_refused(toy):
+    with (toy[0] / "x.csv").open("wb") as file:
+        file.truncate(50_000_001)
+    with pytest.raises(DefinitionError, match="50,000,001 bytes lie beside"):
+        key_of(toy)
 
 
 def test_text_of_a_notebook_is_no_part(toy):

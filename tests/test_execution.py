@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import random
@@ -30,6 +31,7 @@ from workbench import cache
 from workbench.cache import digest_path
 from workbench.errors import DefinitionError, ExecutionError, UsageError
 from workbench.execution import run_study
+from workbench.running.disk import remove
 from workbench.running.run import open_run
 from workbench.site import read_site
 from workbench.study import read_study
@@ -372,6 +374,123 @@ def test_no_space_is_an_error_with_path_and_bytes(toy, where):
     assert outputs(run.folder) == before
     toy.change(1, "fits = 1")
     assert outputs(toy.run().folder) == before
+
+
+DAMAGES = {
+    "no lock": ("(Path(run_dir) / 'lock').unlink()", "lock of the run folder was removed"),
+    "another lock": (
+        "(Path(run_dir) / 'lock').unlink(); (Path(run_dir) / 'lock').touch()",
+        "lock of the run folder was removed",
+    ),
+    "no run folder": (
+        "import shutil; shutil.rmtree(run_dir)",
+        "lock of the run folder was removed|cannot be used",
+    ),
+    "no output folder": ("Path(output_dir).rmdir()", "removed or replaced its output_dir"),
+    "file for folder": (
+        "Path(output_dir).rmdir(); Path(output_dir).touch()",
+        "removed or replaced its output_dir",
+    ),
+    "events in a folder": (
+        "p = Path(run_dir) / 'events.jsonl'; p.unlink(); p.mkdir()",
+        "Is a directory",
+    ),
+    "events through a link": (
+        "p = Path(run_dir, 'events.jsonl'); p.unlink(); p.symlink_to(p.parents[1] / 'outside')",
+        "symbolic links",
+    ),
+    "crate a folder": (
+        "p = Path(run_dir, 'ro-crate-metadata.json'); p.mkdir(); (p / 'x').touch()",
+        "Is a directory",
+    ),
+    "deep folders": (
+        "Path(output_dir, *['d'] * 900).mkdir(parents=True)",
+        "wrote folders more than 32 deep",
+    ),
+    "first step": (
+        "import shutil; shutil.rmtree(Path(run_dir) / 'first')",
+        "outputs of step 'first' were changed",
+    ),
+    "first step a link": (
+        "p = Path(run_dir, 'first'); p.symlink_to(p.rename(p.parents[1] / 'x'))",
+        "outputs of step 'first' were changed",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", DAMAGES)
+def test_a_notebook_that_damages_its_run_is_named_and_can_be_run_again(toy, case):
+    code, words = DAMAGES[case]
+    third = ("[p.unlink() for p in Path(output_dir).glob('*')]",) if "output" in code else ()
+    write_notebook(toy.study_path / "03_third.ipynb", "What?", *THIRD, *third, code)
+    with pytest.raises(ExecutionError, match=words) as caught:
+        toy.run()
+    assert caught.value.where
+    assert caught.value.todo
+    assert not any(toy.runs.glob("toy/north/outside"))
+    for place in toy.runs.glob("toy/north/x"):
+        place.rename(toy.folder / "x")
+    for folder in toy.runs.glob("toy/north/*"):
+        if not (folder / "events.jsonl").is_file():
+            remove(folder / "events.jsonl")
+    toy.change(3)
+    assert toy.run().record.status == "finished"
+
+
+@pytest.mark.slow
+def test_inputs_that_a_notebook_removed_are_written_again(toy):
+    code = "(Path(run_dir) / 'params.yaml').unlink(); (Path(run_dir) / 'params.yaml').mkdir()"
+    write_notebook(toy.study_path / "03_third.ipynb", "What?", *THIRD, code)
+    run = toy.run()
+    assert "factor: 3" in (run.folder / "params.yaml").read_text()
+
+
+def test_a_folder_of_runs_that_cannot_be_used_is_named(toy, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "gone").symlink_to(tmp_path / "file" / "below")
+    for name in ("file", "gone", "x" * 300, "/proc/runs"):
+        with pytest.raises(ExecutionError, match="cannot be used") as caught:
+            toy.run(runs=tmp_path / name)
+        assert caught.value.where
+        assert caught.value.todo
+    for name in ("loop", "a\0b"):
+        with pytest.raises(UsageError, match="cannot be used"):
+            toy.run(runs=tmp_path / name)
+
+
+def bind_by_rights():
+    """Take from root what lets it pass over the rights of files: CAP_DAC_* (capabilities(7))."""
+    for capability in (1, 2):
+        ctypes.CDLL(None).prctl(24, capability)  # PR_CAPBSET_DROP
+
+
+@pytest.mark.slow
+def test_folders_without_rights_are_named_and_cleared_away(toy):
+    def refused(folder):
+        done = subprocess.run(
+            toy.command(), check=False, cwd=ROOT, text=True, capture_output=True,
+            preexec_fn=bind_by_rights,
+        )  # fmt: skip
+        assert done.returncode == 12, done.stderr
+        assert "cannot be used: Permission denied" in done.stderr
+        assert f"where: {folder}" in done.stderr
+        assert "output_dir" in done.stderr
+
+    toy.change(1, "os.chmod(output_dir, 0o500)")
+    refused(toy.runs)
+    folder = toy.folder_of_run()
+    assert not (folder / ".tmp").exists()
+    toy.change(1, "(Path(output_dir) / 'x').mkdir(); os.chmod(Path(output_dir) / 'x', 0)")
+    refused(folder / ".tmp" / "first.")
+    assert not (folder / ".tmp").exists()
+    for rights in (0o500, 0):
+        folder.chmod(rights)
+        refused(folder)
+    folder.chmod(0o700)
+    toy.change(1)
+    assert toy.run().record.status == "finished"
 
 
 def fill(path):

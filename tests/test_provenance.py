@@ -211,6 +211,16 @@ def test_no_marker_leaves_a_run_that_ends_well(planted):
         "raise OSError(28, text, text)",
         "open(text)",
         "raise SystemExit(text)",
+        "from workbench.unreadable import UnreadableError; raise UnreadableError(text, row=3)",
+        (
+            "from workbench.unreadable import UnreadableError, FAULTS;"
+            " raise UnreadableError(FAULTS[0], row=3, column=text, table=text, file=text)"
+        ),
+        (
+            "from workbench.errors import SiteError;"
+            " UnreadableError = type('UnreadableError', (SiteError,), {});"
+            " raise UnreadableError('Row 3 of archive.path: ' + text, where=text, todo=text)"
+        ),
         "import ctypes; print(text, flush=True); ctypes.string_at(0)",
     ],
 )
@@ -229,3 +239,24 @@ def test_no_marker_leaves_a_run_that_fails(planted, raising):
         ).status
         == "failed"
     )
+
+
+@pytest.mark.slow
+def test_a_row_that_cannot_be_read_is_told_without_its_value(planted):
+    study, site, _, runs = planted
+    table = site.parent / "exams.csv"
+    rows = [f"1.2.3.{i},P{i},CT,{i}" for i in range(4)] + [f'{UIDS[0]},{IDS[0]},CT,"{NAMES[0]}"']
+    table.write_text("\n".join(["exam_uid,patient_id,modality,instances", *rows]) + "\n")
+    opening = "from workbench import open_archive; open_archive(site).series().collect()"
+    write_notebook(study / "02_second.ipynb", "What is read?", *SECOND, opening)
+    done = run_planted(planted)
+    assert done.returncode == 12
+    told = "Row 5 of archive.path, column instances: no whole number of 0 or more"
+    assert f": {told}\n" in done.stderr
+    assert "Correct the table" in done.stderr
+    assert markers_in(done.stdout + done.stderr) == []
+    for path in public_files(runs):
+        assert markers_in(path.read_text()) == [], path.name
+    table.write_text("exam_uid,patient_id,modality,instances\n1,p,CT,2\n1,p,CT\n")
+    done = run_planted(planted)
+    assert ": Row 2 of archive.path: not as many cells as the header\n" in done.stderr

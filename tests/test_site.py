@@ -134,8 +134,25 @@ def test_stamps_follow_the_files_and_show_no_path(folder):
     second = site.stamps()
     assert second["tables.reports"] != first["tables.reports"]
     assert second["archive.path"] == first["archive.path"]
+    (folder / "more").mkdir()
+    (folder / "more" / "back").symlink_to(folder / "more")
+    (folder / "tables" / "more").symlink_to(folder / "more")
+    third = site.stamps()["tables.reports"]
+    (folder / "more" / "three.csv").write_text("3")
+    assert site.stamps()["tables.reports"].startswith("3:3:")
+    assert site.stamps()["tables.reports"] != third
     (folder / "exams.csv").unlink()
     assert site.stamps()["archive.path"] == "absent"
+
+
+def test_a_file_of_the_same_size_and_time_has_another_stamp(folder):
+    site, path = read_site(folder), folder / "exams.csv"
+    before, first = path.stat(), site.stamps()
+    path.write_bytes(path.read_bytes()[::-1])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = path.stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert site.stamps() != first
 
 
 def test_reading_opens_nothing_else(folder):

@@ -297,6 +297,7 @@ HOSTILE = {
     "deep keys": b"a" + b".a" * 450_000 + b" = 1",
     "long keys": b"\n".join(b"k%d%s = 1" % (i, b".a" * 45_000) for i in range(10)),
     "many deep keys": b"\n".join(b"%s%d = 1" % (b"a." * 900, i) for i in range(500)),
+    "dotted lines": b"\n".join(b"a%d%s = 1" % (i, b".a" * 290) for i in range(760)),
     "many deep headers": b"\n".join(b"[%s%s]" % (b"a." * 900, b"b" * i) for i in range(1, 300)),
     "nested a little": b"a = " + b"[" * 20 + b"]" * 20,
     "long number": b"a = " + b"9" * 500_000,
@@ -313,10 +314,10 @@ HOSTILE = {
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_files_are_refused_quickly(folder, content):
     (folder / "study.toml").write_bytes(content)
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(DefinitionError) as refused:
         read_study(folder)
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 1
     assert "study.toml" in refused.value.where
     assert len(str(refused.value)) < 5000
     assert str(refused.value).replace("\n", "").isprintable()
@@ -338,6 +339,30 @@ def test_links_out_of_the_folder_are_refused(folder, file):
     (folder / file).symlink_to(outside)
     with pytest.raises(DefinitionError, match="leads out of"):
         read_study(folder).validate()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[site]]\nid = 'north'\n", "'name' is missing"),
+        ("[[sites]]\n", "Unknown key 'sites'"),
+        ("[[site]", "Not valid TOML"),
+        (
+            "[[site]]\nid='a'\nname='A'\npublic_key='x'\nkind='demo'\nvalid_from=2026-01-01",
+            "no public key",
+        ),
+    ],
+)
+def test_the_check_reads_who_takes_part(folder, text, words):
+    (folder / "sites.toml").write_text(text)
+    found = [f for f in read_study(folder).check() if f.rule == "participants"]
+    assert [f.level for f in found] == ["fail"]
+    assert words in found[0].message
+    assert "sites.toml" in found[0].where
+    assert found[0].todo
+    (folder / "sites.toml").unlink()
+    found = [f for f in read_study(folder).check() if f.rule == "participants"]
+    assert [f.level for f in found] == ["review"]
 
 
 def test_steps_come_in_an_order_in_which_they_can_run(folder):
@@ -469,6 +494,28 @@ def test_a_deep_or_large_notebook_is_refused(folder):
     for content in (b"[" * 1_000_000, b" " * 5_000_001, b"\xff"):
         (folder / "01_exams.ipynb").write_bytes(content)
         assert "cannot be read" in fails(folder)[0].message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda notebook: notebook.pop("metadata"),
+        lambda notebook: notebook.update(metadata=[1]),
+        lambda notebook: notebook["metadata"].clear(),
+        lambda notebook: notebook["metadata"]["kernelspec"].update(language="R"),
+        lambda notebook: notebook.pop("nbformat_minor"),
+        lambda notebook: notebook.update(nbformat_minor="x"),
+        lambda notebook: notebook["cells"][1].update(source=5),
+        lambda notebook: notebook["cells"][1].update(source="x = '\ud800'"),
+        lambda notebook: notebook["cells"][1].update(metadata=None),
+    ],
+)
+def test_a_notebook_of_another_form_is_refused(folder, change):
+    path = folder / "01_exams.ipynb"
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    change(notebook)
+    path.write_text(json.dumps(notebook))
+    assert "Not a readable notebook" in fails(folder)[0].message
 
 
 def test_a_missing_label_fails(folder):

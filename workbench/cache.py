@@ -196,6 +196,8 @@ def step_parts(
         declared[f"dimension {name}"] = digest_value([dimension, codelist and codelist.digest])
     table = next(t for t in study.file.step if t.id == step.id)
     declared[f"step {step.id}"] = digest_value(table.model_dump(mode="json"))
+    if study.files:
+        declared["files beside the notebooks"] = digest_value(study.files)
     inputs: dict[str, Any] = dict(site.stamps())
     if sample is not None:
         inputs["sample"] = sample

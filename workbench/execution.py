@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,8 +18,9 @@ from workbench.cache import (
     step_parts,
     workbench_digest,
 )
-from workbench.definition.declaration import Problem, refuse
 from workbench.definition.parameters import write_params
+from workbench.definition.problems import refuse_failures
+from workbench.definition.study_check import check_notebooks
 from workbench.errors import DefinitionError, ExecutionError, WorkbenchError, show
 from workbench.notebook import (
     Kernel,
@@ -41,21 +41,20 @@ from workbench.provenance import (
     write_record,
 )
 from workbench.running.crate import CRATE, write_crate
+from workbench.running.disk import no_space, remove, size_of, writing
+from workbench.running.lock import Holder, Lock, lock_folder
 from workbench.running.outputs import collect_outputs, is_intact, take_fingerprint
 from workbench.running.progress import Event, EventLog, EventName, Listener, now
 from workbench.running.publication import (
+    RUNS,
     TEMPORARY,
-    Holder,
-    full_disk,
-    lock_folder,
-    no_space,
     publish,
     recover,
-    size_of,
     write_json,
     write_whole,
 )
-from workbench.running.run import PARAMS, RUNS, Run, StepResult, name_run
+from workbench.running.reasons import find_reasons
+from workbench.running.run import PARAMS, Run, StepResult, name_run
 
 if TYPE_CHECKING:
     from workbench.definition.steps import Step
@@ -104,17 +103,19 @@ def run_study(
     DefinitionError
         When a parameter or a notebook is not what study.toml declares.
     ExecutionError
-        When another process holds the folder, a step does not end well, or the disk is full.
+        When another process holds the folder, a step does not end well, or the disk is full or
+        refuses.
     """
     run = name_run(study, site, parameters, runs, sample)
     # A name that a notebook's parameters cell lacks would be set and then overlooked.
-    problems = [f for f in study.check() if f.level == "fail" and f.rule == "parameters"]
-    refuse([Problem(f.message, f.where, f.todo) for f in problems], DefinitionError)
+    findings = (f for f in check_notebooks(study) if f.rule == "parameters")
+    refuse_failures(findings, DefinitionError)
     keys = {step.id: step_parts(study, site, step, run.parameters, sample) for step in study.steps}
-    with full_disk(run.folder):
+    with writing(run.folder):
         run.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with lock_folder(run.folder) as dead:
-        return _Execution(run, keys, use_cache, explain, progress).execute(dead)
+        with lock_folder(run.folder) as lock:
+            events = EventLog(run.folder / EVENTS, progress)
+            return _Execution(run, keys, events, use_cache, explain).execute(lock)
 
 
 class _Execution:
@@ -124,14 +125,13 @@ class _Execution:
         self,
         run: Run,
         parts: Mapping[str, dict[str, dict[str, Any]]],
+        events: EventLog,
         use_cache: bool,
         explain: bool,
-        progress: Listener | None,
     ) -> None:
-        self.run, self.parts = run, parts
+        self.run, self.parts, self.events = run, parts, events
         self.use_cache, self.explain = use_cache, explain
         self.folder, self.steps = run.folder, run.study.steps
-        self.events = EventLog(run.folder / EVENTS, progress)
         self.records: dict[str, StepRecord] = {}
         self.results: list[StepResult] = []
         self.spare: Kernel | None = None
@@ -140,18 +140,14 @@ class _Execution:
         self.sockets = f"workbench-{digest_value(str(self.folder))[:8]}"
         self.started, self.clock = now(), time.monotonic()
 
-    def execute(self, dead: Holder | None) -> Run:
-        self.log("run started", total=len(self.steps))
-        if dead is not None:
-            self.log("lock taken over", detail=f"process {dead.pid} on {show(dead.host)}")
-        for name in recover(self.folder, [step.id for step in self.steps]):
-            self.log("publication finished", name)
-        sweep_sockets(self.sockets)
+    def execute(self, lock: Lock) -> Run:
+        self.lock = lock
         try:
-            self.write_inputs()
-            for i, step in enumerate(self.steps):
-                self.do(step, next_step=self.steps[i + 1] if i + 1 < len(self.steps) else None)
-            self.finish()
+            with writing(self.folder):
+                self.start(lock.dead)
+                for i, step in enumerate(self.steps):
+                    self.do(step, next_step=self.steps[i + 1] if i + 1 < len(self.steps) else None)
+                self.finish()
         except KeyboardInterrupt:
             self.end("interrupted", "run interrupted")
             raise
@@ -161,17 +157,29 @@ class _Execution:
         finally:
             if self.spare is not None:
                 self.spare.kill()
-            shutil.rmtree(self.folder / TEMPORARY, ignore_errors=True)
+            remove(self.folder / TEMPORARY)
         return replace(self.run, steps=tuple(self.results))
 
     def log(self, name: EventName, step: str = "", **more: str | float) -> None:
         self.events.log(Event(name, self.run.site.id, step, **more))  # type: ignore[arg-type]
 
+    def start(self, dead: Holder | None) -> None:
+        self.log("run started", total=len(self.steps))
+        if dead is not None:
+            self.log("lock taken over", detail=f"process {dead.pid} on {show(dead.host)}")
+        for name in recover(self.folder, [step.id for step in self.steps]):
+            self.log("publication finished", name)
+        sweep_sockets(self.sockets)
+        self.write_inputs()
+
     def write_inputs(self) -> None:
         """Write what every notebook gets, for the stock papermill line and for the crate."""
         values = {"site": str(self.run.site.path.resolve()), "run_dir": str(self.folder)}
-        with full_disk(self.folder / PARAMS):
-            write_params(self.folder / PARAMS, {**values, **self.run.parameters})
+        params = self.folder / PARAMS
+        with writing(params):
+            if params.is_symlink() or not params.is_file():
+                remove(params)  # nothing is written through what a notebook put there
+            write_params(params, {**values, **self.run.parameters})
         definition = self.run.study.path.read_bytes()
         copy = self.folder / "study.toml"
         if not copy.is_file() or copy.read_bytes() != definition:
@@ -192,7 +200,7 @@ class _Execution:
             self.results.append(StepResult(step.id, reused=True, seconds=0.0))
             self.log("step reused", step.id)
             return
-        reasons = self.reasons(step, key, found)
+        reasons = find_reasons(self.folder, step.id, key, found, use_cache=self.use_cache)
         if self.explain:
             for reason in reasons:
                 self.log("step explained", step.id, detail=reason)
@@ -208,24 +216,6 @@ class _Execution:
             found |= {f"{need}: what it opened": record.input_digest}
         return found
 
-    def reasons(self, step: Step, key: StepKey, found: StepRecord | None) -> list[str]:
-        """Return in words why a step runs."""
-        if found is not None:
-            changes = key.changes(found.parts)
-            if not changes and self.use_cache:
-                return ["published outputs were changed or removed"]
-            return changes or ["finished steps are not kept in this run"]
-        others = [
-            (record.ended, folder.name, record)
-            for folder in self.folder.parent.iterdir()
-            if folder != self.folder and (record := read_step_record(folder / step.id)) is not None
-        ]
-        if not others:
-            return ["it was not finished before"]
-        _, name, record = max(others, key=lambda other: other[0])
-        changes = key.changes(record.parts)
-        return [f"{change} (against run {name})" for change in changes] or ["it was not finished"]
-
     def kernel(self, step: Step) -> Kernel:
         kernel, self.spare = self.spare, None
         if kernel is None:
@@ -240,7 +230,7 @@ class _Execution:
         started, clock = now(), time.monotonic()
         attempt = self.folder / TEMPORARY / f"{step.id}.{secrets.token_hex(4)}"
         made, executed = attempt / "output", attempt / "notebook.ipynb"
-        with full_disk(attempt):
+        with writing(attempt):
             made.mkdir(parents=True)
         self.log("step started", step.id)
         kernel = self.kernel(step)
@@ -269,12 +259,15 @@ class _Execution:
         if stopped is not None:
             raise self.stop(step, attempt, stopped)
         try:
-            outputs = collect_outputs(step, made)
+            self.lock.validate()
+            with writing(made):
+                outputs = collect_outputs(step, made)
         except WorkbenchError as error:
             kept = self.keep_notebook(step, executed)
-            self.log("step failed", step.id, detail="its outputs are not what it declares")
             self.failure = Failure(step=step.id, error="Output")
-            error.todo += f". The executed notebook is kept at {kept}"
+            error.todo += f". {_told(kept)}"
+            with contextlib.suppress(WorkbenchError):
+                self.log("step failed", step.id, detail="its outputs are not what it declares")
             raise
         opened = take_fingerprint(made)
         record = StepRecord(
@@ -287,12 +280,12 @@ class _Execution:
             ended=now(),
             seconds=round(time.monotonic() - clock, 3),
         )
-        with full_disk(attempt):
+        with writing(made):
             (made / STEP).mkdir()
             executed.rename(made / STEP / "notebook.ipynb")
             write_json(made / STEP / RECORD, record.model_dump(mode="json"))
         publish(made, self.folder / step.id)
-        shutil.rmtree(self.folder / f"{step.id}.failed", ignore_errors=True)
+        remove(self.folder / f"{step.id}.failed")
         self.log("step ended", step.id, seconds=record.seconds)
         return record
 
@@ -303,7 +296,7 @@ class _Execution:
         """Return the error for a step that stopped; its notebook is kept for the site."""
         written = size_of(attempt / "output")
         # Make room first: on a full disk the notebook could not be kept otherwise.
-        shutil.rmtree(attempt / "output", ignore_errors=True)
+        remove(attempt / "output")
         kept = self.keep_notebook(step, attempt / "notebook.ipynb")
         cell = "" if stopped.cell is None else f" at cell In [{stopped.cell}]"
         with contextlib.suppress(WorkbenchError):
@@ -311,22 +304,33 @@ class _Execution:
         self.failure = Failure(step=step.id, cell=stopped.cell, error=stopped.error)
         if stopped.full:
             return no_space(attempt / "output", written)
+        first = "Correct the table and run again. " if stopped.told else ""
         return ExecutionError(
-            f"Step {step.id!r} stopped{cell}: {stopped.error}",
-            where=str(kept),
-            todo="Open that notebook at the site only: it may show patient data",
+            f"Step {step.id!r} stopped{cell}: {stopped.told or stopped.error}",
+            where=str(kept or self.folder),
+            todo=first + _told(kept),
         )
 
-    def keep_notebook(self, step: Step, executed: Path) -> Path:
+    def keep_notebook(self, step: Step, executed: Path) -> Path | None:
         folder = self.folder / f"{step.id}.failed"
         with contextlib.suppress(OSError):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
             folder.mkdir(mode=0o700)
-            executed.rename(folder / "notebook.ipynb")
-        return folder / "notebook.ipynb"
+            return executed.rename(folder / "notebook.ipynb")
+        return None
 
     def finish(self) -> None:
         """Write record and crate, unless they already say the same."""
+        self.lock.validate()
+        for step, published in self.records.items():
+            if not is_intact(published, self.folder / step):
+                raise ExecutionError(
+                    f"The outputs of step {step!r} were changed after they were published",
+                    where=str(self.folder / step),
+                    todo="Let notebooks write into output_dir only, then run again",
+                )
+        if not all(result.reused for result in self.results):
+            self.write_inputs()  # a notebook may have removed them
         record = self.record("finished")
         try:
             earlier: RunRecord | None = read_record(self.folder)
@@ -342,9 +346,9 @@ class _Execution:
         self.log("run ended", seconds=record.seconds)
 
     def end(self, status: Literal["failed", "interrupted"], name: EventName) -> None:
-        """Record that a run did not end well; a full disk must not hide why."""
-        with contextlib.suppress(WorkbenchError):
-            (self.folder / CRATE).unlink(missing_ok=True)
+        """Record that a run did not end well; nothing that fails here may hide why."""
+        with contextlib.suppress(WorkbenchError, OSError):
+            remove(self.folder / CRATE)
             write_record(self.folder, self.record(status))
             self.log(name)
 
@@ -370,3 +374,9 @@ class _Execution:
             software={"python": environment["python"]["version"], **environment["lock"]},
             platform=platform_name(),
         )
+
+
+def _told(kept: Path | None) -> str:
+    if kept is None:
+        return "No executed notebook was kept: save the notebook with JupyterLab, then run again"
+    return f"Open {kept} at the site only: it may show patient data"

@@ -24,19 +24,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import ExecutionError, WorkbenchError
-from workbench.running.publication import FULL
+from workbench.definition.steps import SAMPLE
+from workbench.errors import ExecutionError, SiteError, WorkbenchError
+from workbench.running.disk import FULL
+from workbench.unreadable import UnreadableError, read_told
 
 if TYPE_CHECKING:
     from workbench.definition.parameters import Value
 
 KERNEL = "python3"
-SAMPLE = "WORKBENCH_SAMPLE"
-"""Environment variable that limits what a notebook opens; a sample can never be released."""
 SOCKET_PATH = 107
 """Longest path of a socket on Linux, in bytes (unix(7))."""
 GRACE_S = 15.0
 """How long a kernel may take to end by itself, in s, before it is killed."""
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, AssertionError)
+"""What papermill raises on a notebook that has not the form of one."""
 _FULL = re.compile(r"\b(?:Errno|os error) (?:{})\b".format("|".join(str(e) for e in FULL)))
 
 
@@ -52,11 +54,14 @@ class Stopped:
         The number in the brackets of ``In [ ]``, or None.
     full
         Whether there was no space left.
+    told
+        Which row of which table cannot be read, if that is what stopped it.
     """
 
     error: str
     cell: int | None
     full: bool = False
+    told: str = ""
 
 
 def kernel_environment(sample: int | None) -> dict[str, str]:
@@ -248,7 +253,7 @@ def run_notebook(
     import nbformat
     import papermill
     from nbclient.exceptions import CellControlSignal
-    from papermill.exceptions import PapermillExecutionError
+    from papermill.exceptions import PapermillException, PapermillExecutionError
 
     seen = _Seen(on_cell)
     with _quiet():
@@ -268,17 +273,24 @@ def run_notebook(
             # The name of a class is free text too: only names that everybody knows are told.
             name = error.ename if error.ename in _known_errors() else "Exception"
             full = _FULL.search(str(error.evalue)) is not None
-            return Stopped(name, error.exec_count, full)
+            known = error.ename == UnreadableError.__name__
+            return Stopped(
+                SiteError.__name__ if known else name,
+                error.exec_count,
+                full,
+                read_told(str(error.evalue)) if known else "",
+            )
         except OSError as error:
             if error.errno not in FULL:
                 raise
             return Stopped(type(error).__name__, seen.cell, full=True)
-        except (CellControlSignal, RuntimeError) as error:
-            # The kernel died or did not answer: papermill writes nothing then.
-            with contextlib.suppress(OSError):
+        except (CellControlSignal, RuntimeError, PapermillException, *UNREADABLE) as error:
+            # The kernel died or did not answer, or papermill cannot read the notebook: it writes
+            # nothing then.
+            with contextlib.suppress(OSError, *UNREADABLE):
                 if seen.notebook is not None:
                     _untyped(nbformat).write(seen.notebook, executed)
-            return Stopped(type(error).__name__, seen.cell)
+            return Stopped(type(error).__name__, seen.cell or None)
     return None
 
 

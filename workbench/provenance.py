@@ -9,16 +9,20 @@ at the site with the outputs that are not released. ``params.yaml`` holds the si
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from workbench.definition.declaration import read_file
 from workbench.errors import ExecutionError
 from workbench.running.publication import write_json
 
 RECORD = "record.json"
+MAX_RECORD = 50_000_000
+"""Largest record that is read, in bytes."""
 STEP = ".step"
 """Folder inside a published step: its record and its executed notebook."""
 
@@ -165,8 +169,9 @@ def platform_name() -> str:
 def read_step_record(folder: Path) -> StepRecord | None:
     """Return the record of a published step, or None where none can be read."""
     try:
-        return StepRecord.model_validate_json((folder / STEP / RECORD).read_bytes())
-    except (OSError, ValidationError):
+        found = read_file(folder / STEP / RECORD, ExecutionError, MAX_RECORD)
+        return StepRecord.model_validate_json(found)
+    except (ExecutionError, ValidationError):
         return None
 
 
@@ -184,13 +189,13 @@ def read_record(folder: Path) -> RunRecord:
         When there is none, or it cannot be read.
     """
     path = folder / RECORD
-    try:
-        return RunRecord.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         raise ExecutionError(
             "There is no finished run here", where=str(folder), todo="Run the study first"
-        ) from None
-    except (OSError, ValidationError):
+        )
+    try:
+        return RunRecord.model_validate_json(read_file(path, ExecutionError, MAX_RECORD))
+    except (ExecutionError, ValidationError):
         raise ExecutionError(
             "The run record cannot be read", where=str(path), todo="Run the study again"
         ) from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,19 +18,20 @@ from workbench.definition.declaration import (
     Declared,
     Line,
     Name,
-    Problem,
     Texts,
     is_name,
     is_printable,
     read_toml,
     refusal,
-    refuse,
     validate,
 )
+from workbench.definition.problems import Problem, refuse, refuse_failures
+from workbench.definition.stamp import stamp
 from workbench.definition.study_file import PolicyTable, plain
 from workbench.disclosure.policy import Policy
+from workbench.display import Card, Displayed
 from workbench.errors import SiteError, show, suggest
-from workbench.findings import Finding
+from workbench.findings import Finding, Findings
 
 LOCAL = ("path", "folder", "file")
 """Keys of [archive] that name a place on this machine."""
@@ -118,8 +118,8 @@ class SiteFile(Declared):
     cannot_answer: list[CannotAnswer] = Field(default_factory=list, max_length=500)
 
 
-@dataclass(frozen=True)
-class Site:
+@dataclass(frozen=True, repr=False)
+class Site(Displayed):
     """Hold what a site.toml declares; made by `read_site`.
 
     Parameters
@@ -216,27 +216,27 @@ class Site:
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
     def stamps(self) -> dict[str, str]:
-        """Return count, size and digest of names, sizes and times of each declared local path.
+        """Return the stamp of each declared local path; nothing is opened.
 
         Returns
         -------
         dict
-            Key of site.toml, e.g. "tables.reports", to "files:bytes:digest" or "absent". Nothing
-            is opened, and no path stands in the result.
+            Key of site.toml, e.g. "tables.reports", to "files:bytes:digest" or "absent". No path
+            stands in it.
         """
         places = {f"archive.{k}": v for k, v in self.file.archive.items() if k in LOCAL}
         places |= {f"tables.{k}": v for k, v in self.file.tables.items()}
         return {
-            key: _stamp(self.locate(place))
+            key: stamp(self.locate(place))
             for key, place in sorted(places.items())
             if isinstance(place, str)
         }
 
-    def check(self) -> list[Finding]:
+    def check(self) -> Findings:
         """Return what is wrong or doubtful about the declaration."""
-        found: list[Finding] = []
-        for key, stamp in self.stamps().items():
-            if stamp == "absent":
+        found = Findings()
+        for key, found_there in self.stamps().items():
+            if found_there == "absent":
                 found.append(
                     Finding(
                         "fail",
@@ -267,10 +267,11 @@ class Site:
                 for language in LANGUAGES:
                     if language not in texts:
                         what = f"The reason for {column!r} is missing in {language}"
-                        found.append(
-                            Finding("review", "labels", what, f"site.toml, cannot_answer.{column}")
-                        )
-        return found or [Finding("pass", "site", "The declaration is complete", "site.toml")]
+                        where = f"site.toml, cannot_answer.{column}"
+                        todo = f"Write {language} = …"
+                        found.append(Finding("review", "labels", what, where, todo=todo))
+        complete = Finding("pass", "site", "The declaration is complete", "site.toml")
+        return found or Findings([complete])
 
     def validate(self) -> None:
         """Refuse a site that fails its check.
@@ -280,19 +281,19 @@ class Site:
         SiteError
             With every finding that fails.
         """
-        failed = [f for f in self.check() if f.level == "fail"]
-        refuse([Problem(f.message, f.where, f.todo) for f in failed], SiteError)
+        refuse_failures(self.check(), SiteError)
 
-    def _repr_html_(self) -> str:
-        from workbench.definition.declaration import card
-
-        rows = {
-            "id": f"{self.id} ({self.kind})",
+    def _card(self) -> Card:
+        facts = {
+            "id": self.id,
+            "kind": self.kind,
+            "country": self.country,
             "archive": str(self.archive["kind"]),
-            "tables": ", ".join(self.tables) or "none",
-            "cannot answer": ", ".join(self.cannot_answer) or "nothing declared",
+            "tables": ", ".join(self.tables),
+            "policy": f"at least {self.policy.threshold} patients a cell, counts to {self.policy.rounding}",
         }
-        return card(self.name, rows)
+        reasons = [[column, self.reason(column)] for column in self.cannot_answer]
+        return Card(self.name, facts, ["cannot answer", "because"], reasons)
 
 
 def read_site(path: Path | str) -> Site:
@@ -365,26 +366,3 @@ def _inside(folder: Path, place: str) -> bool:
         return (folder / place).resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError, ValueError):
         return False
-
-
-def _stamp(path: Path) -> str:
-    files, size = 0, 0
-    digest = hashlib.sha256()
-    try:
-        entries = sorted(_walk(path)) if path.is_dir() else [("", path.stat())]
-    except OSError:
-        return "absent"
-    for name, status in entries:
-        files += 1
-        size += status.st_size
-        digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="replace"))
-    return f"{files}:{size}:{digest.hexdigest()[:16]}"
-
-
-def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    for parent, folders, names in os.walk(folder):
-        folders.sort()
-        for name in names:
-            path = Path(parent, name)
-            # A link that leads nowhere counts as itself.
-            yield str(path.relative_to(folder)), path.stat() if path.exists() else path.lstat()

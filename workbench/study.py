@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from workbench.definition.declaration import (
-    Problem,
-    card,
     inside,
     read_toml,
-    refuse,
     validate,
 )
 from workbench.definition.dimensions import StudyDimension, make_dimension
 from workbench.definition.notebook_source import NotebookSource, read_notebook_source
 from workbench.definition.parameters import Parameter, Value, parse_value
+from workbench.definition.problems import Problem, refuse, refuse_failures
 from workbench.definition.steps import Output, Step, make_step
 from workbench.definition.study_file import (
     Section,
@@ -29,17 +27,19 @@ from workbench.definition.study_file import (
     order_steps,
     plain,
 )
+from workbench.definition.study_files import digest_files
 from workbench.disclosure.policy import Policy
+from workbench.display import Card, Displayed
 from workbench.errors import DefinitionError, show, suggest
-from workbench.findings import Finding
+from workbench.findings import Findings
 
 T = TypeVar("T")
 
 __all__ = ["Output", "Section", "Step", "Study", "read_study"]
 
 
-@dataclass(frozen=True)
-class Study:
+@dataclass(frozen=True, repr=False)
+class Study(Displayed):
     """Hold what a study.toml declares; made by `read_study`.
 
     Parameters
@@ -144,6 +144,12 @@ class Study:
     def outputs(self) -> Mapping[str, Output]:
         """Output by name, in the order of the steps."""
         return {output.name: output for step in self.steps for output in step.outputs}
+
+    @cached_property
+    def files(self) -> Mapping[str, str]:
+        """Digest of each file beside the notebooks, by its path; codelists have their own."""
+        codelists = {t.codelist for t in self.file.dimensions.values() if t.codelist}
+        return digest_files(self.folder, codelists)
 
     @property
     def released(self) -> tuple[Output, ...]:
@@ -286,11 +292,11 @@ class Study:
         text = json.dumps(content, ensure_ascii=False, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
-    def check(self) -> list[Finding]:
+    def check(self) -> Findings:
         """Return what is wrong or doubtful about the definition; a good study gives passes."""
         from workbench.definition.study_check import check_study
 
-        return check_study(self)
+        return Findings(check_study(self))
 
     def validate(self) -> None:
         """Refuse a study that fails its check.
@@ -300,18 +306,25 @@ class Study:
         DefinitionError
             With every finding that fails.
         """
-        failed = [f for f in self.check() if f.level == "fail"]
-        refuse([Problem(f.message, f.where, f.todo) for f in failed], DefinitionError)
+        refuse_failures(self.check(), DefinitionError)
 
-    def _repr_html_(self) -> str:
-        rows = {
+    def _card(self) -> Card:
+        facts = {
             "question": self.question,
             "status": f"{self.status}, version {self.version}",
-            "steps": " → ".join(step.id for step in self.steps),
-            "released": ", ".join(output.name for output in self.released),
-            "policy": f"at least {self.policy.threshold} patients; to {self.policy.rounding}",
+            "policy": f"at least {self.policy.threshold} patients a cell, counts to {self.policy.rounding}",
+            "parameters": ", ".join(f"{n} = {p.default}" for n, p in self.parameters.items()),
         }
-        return card(self.title, rows)
+        rows = [
+            [
+                step.id,
+                step.notebook,
+                ", ".join(o.name for o in step.outputs if not o.release),
+                ", ".join(o.name for o in step.outputs if o.release),
+            ]
+            for step in self.steps
+        ]
+        return Card(self.title, facts, ["step", "notebook", "stays", "may be released"], rows)
 
 
 def read_study(path: Path | str) -> Study:

@@ -1,6 +1,7 @@
 """Series tables: what is broken or hostile is refused by name, soon, and without its values."""
 
 import contextlib
+import pickle
 import time
 
 import polars as pl
@@ -12,6 +13,7 @@ from tests.imaging.test_archive import GOOD
 from workbench.errors import SiteError
 from workbench.imaging.archive import KEYWORDS
 from workbench.imaging.series_table import open_series_table
+from workbench.unreadable import UnreadableError, read_told
 
 SECRET = "Ivanova^Anna"
 
@@ -41,7 +43,14 @@ BROKEN = {
     "binary": (b"\x7fELF\0\0\0\n" * 10, "t.csv", "neither Parquet nor UTF-8"),
     "UTF-16": ("exam_uid,patient_id,modality\n".encode("utf-16"), "t.csv", "neither Parquet"),
     "Windows encoding": (HEAD + f"1,{SECRET},КТ,2\n".encode("cp1251"), "t.csv", "not UTF-8"),
-    "longer row": (HEAD + f"1,{SECRET},CT,2,3,4\n".encode() * 3, "t.csv", "differ in length"),
+    "longer row": (
+        HEAD + f"1,{SECRET},CT,2,3,4\n".encode() * 3,
+        "t.csv",
+        "Row 1 of archive.path: not as many cells",
+    ),
+    "shorter row": (HEAD + b"1,p,CT,2\n" * 9 + f"1,{SECRET},CT\n".encode(), "t.csv", "Row 10 of"),
+    "last row cut": (HEAD + b"1,p,CT,2\n1,p", "t.csv", "Row 2 of archive.path: not as many"),
+    "open quotation mark": (HEAD + b'1,p,"CT,2\n' + b"1,p,CT,2\n" * 9, "t.csv", "Row 1 of"),
     "double column": (b"exam_uid,exam_uid,patient_id,modality\n", "t.csv", "stands twice"),
     "huge header": (b"a" * 2_000_000, "t.csv", "first line"),
     "no modality": (b"exam_uid,patient_id\n1,2\n", "t.csv", "no column for 'modality'"),
@@ -80,6 +89,41 @@ def test_broken_tables_are_refused_by_name(tmp_path, case):
 def test_columns_of_another_type_are_refused(tmp_path, columns):
     with pytest.raises(SiteError, match=next(iter(columns))):
         table(tmp_path, with_column(**columns), "t.parquet")
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("instances", "many", "column instances: no whole number of 0 or more"),
+        ("megabytes", "-0.5", "column megabytes: no number of 0 or more"),
+        ("patient_id", f"{SECRET}\x07", "column patient_id: a control character"),
+        ("body_part", SECRET * 1000, "column body_part: more than 10,000 characters"),
+    ],
+)
+def test_the_first_value_that_cannot_be_read_is_named_by_row(
+    tmp_path, ending, column, value, words
+):
+    size = 1_000_000
+    rows = pl.DataFrame({"exam_uid": ["1"], "patient_id": ["p"], "modality": ["CT"]})
+    rows = rows.select(pl.all().repeat_by(size).explode())
+    place = pl.int_range(size) + 1
+    good = "p" if column == "patient_id" else "1"
+    bad = pl.when(place.is_in([999_998, size])).then(pl.lit(value)).otherwise(pl.lit(good))
+    start = time.monotonic()
+    with pytest.raises(UnreadableError) as caught:
+        table(tmp_path, rows.with_columns(bad.alias(column)), f"t.{ending}")
+    assert time.monotonic() - start < 20
+    assert caught.value.what == f"Row 999,998 of archive.path, {words}; 2 rows in all"
+    assert SECRET not in str(caught.value)
+    assert read_told(str(caught.value)) == (caught.value.what, caught.value.todo)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_cells_between_quotation_marks_may_hold_lines_and_separators(tmp_path):
+    content = HEAD + b'1,p,"C,\nT",2\r\n\n2,"p",MR,3\n\n'
+    rows = table(tmp_path, content).drop_nulls("exam_uid").sort("exam_uid")
+    assert rows["modality"].to_list() == ["C,\nT", "MR"]
 
 
 def test_folders_and_devices_are_no_tables(tmp_path):

@@ -14,6 +14,7 @@ from workbench.definition.dimensions import StudyDimension, interval_labels
 from workbench.errors import DefinitionError, SiteError
 from workbench.imaging.archive import KEYWORDS, Archive, Source, open_archive
 from workbench.radiology import exams as exams_module
+from workbench.radiology.counting import Histogram, Moments
 from workbench.radiology.exams import open_exams, write_exams
 from workbench.study import read_study
 from workbench.summaries.dimension import Dimension
@@ -152,7 +153,7 @@ def test_images_are_not_known_if_one_series_does_not_say(tmp_path):
         archive({}, {"instances": None, "megabytes": None}, {"exam_uid": "e2"}), tmp_path
     )
     assert rows.frame().select("images", "megabytes").collect().rows() == [(None, None), (10, 5.25)]
-    assert exams_of(rows.describe("images", unit="1", resolution=1)) == 1
+    assert exams_of(rows.summarise(Moments((), "exams", "images", "1", 1))) == 1
     assert exams_of(rows.count()) == 2
 
 
@@ -174,10 +175,10 @@ def test_exams_larger_than_allowed_are_left_out_and_counted(tmp_path):
 def test_moments_and_histogram_agree_with_numpy(tmp_path):
     sizes = [1, 2, 4, 8, 16, 700]
     rows = write_exams(archive(*({"exam_uid": f"e{n}", "instances": n} for n in sizes)), tmp_path)
-    found = rows.describe("images", [MODALITY], unit="1", resolution=1).data.sel(modality="CT")
+    found = rows.summarise(Moments((MODALITY,), "exams", "images", "1", 1)).data.sel(modality="CT")
     assert int(found.total) == sum(sizes)
     assert int(found.square) == int(np.square(sizes).sum())
-    bins = rows.histogram("images", unit="1", edges=[0, 5, 100])
+    bins = rows.summarise(Histogram((), "exams", "images", "1", (0, 5, 100), "protected"))
     assert exams_of(bins, bin="[0,5)") == 3
     assert exams_of(bins, bin="[100,inf)") == 1
 
@@ -205,8 +206,10 @@ def tables(exams):
         exams.count([MODALITY, BODY_PART]),
         exams.count([AGE, SEX]),
         exams.count([ELEMENT]),
-        exams.describe("megabytes", [MODALITY], unit="MB", resolution=0.01),
-        exams.histogram("images", [MODALITY], unit="1", edges=[0, 10, 100, 1000]),
+        exams.summarise(Moments((MODALITY,), "exams", "megabytes", "MB", 0.01)),
+        exams.summarise(
+            Histogram((MODALITY,), "exams", "images", "1", (0, 10, 100, 1000), "protected")
+        ),
     ]
 
 

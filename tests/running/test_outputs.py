@@ -48,6 +48,35 @@ def test_an_undeclared_file_is_refused_by_name(step, made, name, advice):
     assert advice in caught.value.todo
 
 
+def test_an_undeclared_empty_folder_is_refused_by_name(step, made):
+    (made / "parts" / "empty").mkdir()
+    collect_outputs(step, made)
+    (made / "tables" / "more").mkdir()
+    with pytest.raises(ExecutionError, match="wrote 'tables/more'"):
+        collect_outputs(step, made)
+    (made / "tables" / "more").rmdir()
+    (made / ".fingerprint").mkdir()
+    with pytest.raises(ExecutionError, match=r"wrote '\.fingerprint'"):
+        collect_outputs(step, made)
+
+
+def test_folders_nested_too_deeply_are_refused_and_never_intact(step, made):
+    record = StepRecord(
+        step="second", key="k", parts={}, outputs=collect_outputs(step, made),
+        started="", ended="", seconds=0.0,
+    )  # fmt: skip
+    made.joinpath("parts", *["d"] * 400).mkdir(parents=True)
+    with pytest.raises(ExecutionError, match="more than 32 deep"):
+        collect_outputs(step, made)
+    assert not is_intact(record, made)
+
+
+def test_a_fingerprint_that_is_no_file_is_refused(step, made):
+    os.mkfifo(made / ".fingerprint")
+    with pytest.raises(ExecutionError, match="neither file nor folder"):
+        collect_outputs(step, made)
+
+
 def test_a_name_with_control_characters_is_shown_escaped(step, made):
     (made / "a\x1b[31mb").write_text("")
     with pytest.raises(ExecutionError) as caught:
@@ -104,6 +133,7 @@ def test_changed_outputs_are_noticed_and_touched_ones_kept(step, made):
     assert not is_intact(record, made)
     (made / "tables" / "total.csv").unlink()
     assert not is_intact(record, made)
+    assert not is_intact(record, made / "nowhere")
 
 
 def test_an_output_folder_that_was_replaced_is_refused(step, made, tmp_path):

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import json
 import os
-import resource
 import shutil
-import subprocess
-import sys
-import time
+from pathlib import Path
 
 import pytest
 
-from workbench.errors import ExecutionError
-from workbench.running import publication
 from workbench.running.publication import (
     TEMPORARY,
-    full_disk,
-    lock_folder,
     publish,
     recover,
-    size_of,
     write_whole,
 )
 
@@ -132,76 +122,6 @@ def test_published_files_are_read_only(tmp_path):
     assert all(p.stat().st_mode & 0o222 == 0 for p in (tmp_path / "step").iterdir())
 
 
-HOLD = """
-import sys, time
-from pathlib import Path
-from workbench.running.publication import lock_folder
-with lock_folder(Path(sys.argv[1])):
-    print("held", flush=True)
-    time.sleep(60)
-"""
-
-
-def hold(folder):
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "held\n"
-    return process
-
-
-def test_a_second_process_is_refused_at_once_and_the_first_is_named(tmp_path):
-    process = hold(tmp_path)
-    try:
-        start = time.monotonic()
-        with (
-            pytest.raises(ExecutionError, match=f"process {process.pid} on {os.uname().nodename}"),
-            lock_folder(tmp_path),
-        ):
-            pass
-        assert time.monotonic() - start < 2
-    finally:
-        process.kill()
-        process.wait()
-
-
-def test_a_nameless_holder_is_refused_within_two_seconds(tmp_path):
-    process = hold(tmp_path)
-    try:
-        (tmp_path / "lock").write_text("")
-        start = time.monotonic()
-        with pytest.raises(ExecutionError, match="another process"), lock_folder(tmp_path):
-            pass
-        assert time.monotonic() - start < 2
-    finally:
-        process.kill()
-        process.wait()
-
-
-def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
-    process = hold(tmp_path)
-    process.kill()
-    process.wait()
-    with lock_folder(tmp_path) as dead:
-        assert dead.pid == process.pid
-        assert json.loads((tmp_path / "lock").read_text())["pid"] == os.getpid()
-    with lock_folder(tmp_path) as dead:
-        assert dead is None
-
-
-def test_an_unreadable_lock_is_taken_over(tmp_path):
-    (tmp_path / "lock").write_bytes(b"\x00\xff{")
-    with lock_folder(tmp_path) as dead:
-        assert dead is None
-
-
-def test_a_lock_that_is_a_link_is_refused(tmp_path):
-    (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="lock"), lock_folder(tmp_path):
-        pass
-    assert not (tmp_path / "elsewhere").exists()
-
-
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "record.json"
     write_whole(path, "old")
@@ -223,52 +143,19 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     assert number > 2
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 256 kB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "toy", str(place)],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip("a file system can only be mounted as root")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+def test_nothing_is_written_through_a_link_in_the_place_of_the_temporary_file(tmp_path):
+    outside = tmp_path / "outside"
+    (tmp_path / ".record.json.tmp").symlink_to(outside)
+    write_whole(tmp_path / "record.json", "new")
+    assert (tmp_path / "record.json").read_text() == "new"
+    assert not outside.exists()
 
 
-def test_a_full_disk_is_named_with_path_and_bytes(small_disk):
-    path = small_disk / "record.json"
-    write_whole(path, "old")
-    with pytest.raises(ExecutionError, match="No space left for 1,000,000 bytes") as caught:
-        write_whole(path, b"x" * 1_000_000)
-    assert caught.value.where == str(path)
-    assert path.read_text() == "old"
-    assert [p.name for p in small_disk.iterdir()] == ["record.json"]
-
-
-def test_a_file_size_limit_is_named_too(tmp_path):
-    path = tmp_path / "record.json"
-    write_whole(path, "old")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
-    try:
-        with pytest.raises(ExecutionError, match="20,000 bytes"):
-            write_whole(path, b"x" * 20_000)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert path.read_text() == "old"
-
-
-def test_other_errors_of_the_system_pass(tmp_path):
-    with pytest.raises(PermissionError), full_disk(tmp_path):
-        raise PermissionError(errno.EACCES, "no")
-
-
-def test_sizes_are_summed(tmp_path):
-    make(tmp_path / "a" / "b", "new")
-    assert size_of(tmp_path / "a") == 15
-    assert size_of(tmp_path / "none") == 0
-    assert publication.size_of(tmp_path / "a" / "b" / "0.txt") == 5
+def test_what_stands_in_the_place_of_a_step_is_replaced(tmp_path):
+    for number, put in enumerate((Path.touch, lambda p: p.symlink_to("/nowhere"), os.mkfifo)):
+        run = tmp_path / str(number)
+        make(run / TEMPORARY / "step.1", "new")
+        put(run / "step")
+        publish(run / TEMPORARY / "step.1", run / "step")
+        assert sorted(content_of(run / "step")) == ["0.txt", "1.txt", "2.txt"]
+        assert {p.name for p in run.iterdir()} == {"step", TEMPORARY}

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import html
 import re
 import stat
 import tomllib
 import types
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
+from workbench.definition.problems import Problem, refuse
 from workbench.errors import WorkbenchError, nearest, show, suggest
 
 LANGUAGES = ("en", "ru", "zh")
@@ -30,15 +29,6 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _PATH_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong with a declaration: what, where and what to do."""
-
-    what: str
-    where: str = ""
-    todo: str = ""
-
-
 class Declared(BaseModel):
     """Parent of every table of a declaration: closed, strict, frozen, finite."""
 
@@ -48,36 +38,6 @@ class Declared(BaseModel):
 
 
 Model = TypeVar("Model", bound=Declared)
-
-
-def refuse(problems: Sequence[Problem], error: type[WorkbenchError], total: int = 0) -> None:
-    """Raise all problems as one error, the first as its `what`; do nothing if there are none.
-
-    Parameters
-    ----------
-    problems
-        What is wrong, the most important first.
-    error
-        Class of the error.
-    total
-        Number of problems, if not all are in `problems`.
-
-    Raises
-    ------
-    WorkbenchError
-        Of the class `error`.
-    """
-    if not problems:
-        return
-    first, rest = problems[0], problems[1:]
-    more = max(total, len(problems)) - 1
-    lines = [first.todo] if first.todo else []
-    if rest:
-        lines.append(f"and {more:,} more:" if first.todo else f"correct {more:,} more:")
-        lines += [f"  {p.what} ({p.where})" + (f": {p.todo}" if p.todo else "") for p in rest[:9]]
-    if more > 9:
-        lines.append(f"  … {more - 9:,} not listed")
-    raise error(first.what, where=first.where, todo="\n         ".join(lines))
 
 
 def refusal(what: str, todo: str = "") -> PydanticCustomError:
@@ -134,7 +94,11 @@ def read_toml(path: Path, error: type[WorkbenchError]) -> dict[str, Any]:
         raise error(
             f"Byte {exc.start} is not UTF-8", where=where, todo="Save the file as UTF-8"
         ) from None
-    # tomllib copies a dotted key once for each part: a key of 100,000 parts takes minutes.
+    # tomllib copies a dotted key once for each part: a key of 100,000 parts takes minutes, and so
+    # do many keys of 300.
+    if text.count(".") > MAX_VALUES:
+        todo = "Make it smaller: a declaration holds values, not data"
+        raise error(f"The file holds more than {MAX_VALUES:,} dots", where=where, todo=todo)
     for number, line in enumerate(text.split("\n"), start=1):
         if line.count(".") > 300 or len(line) > 100_000:
             raise error(f"Line {number} is too long to be read", where=where, todo="Shorten it")
@@ -207,16 +171,6 @@ def inside(folder: Path, path: str) -> Path:
     if not good:
         raise ValueError(f"{show(path)!r} leads out of its folder")
     return folder / path
-
-
-def card(title: str, rows: Mapping[str, str]) -> str:
-    """Return a title and rows as a small HTML table, escaped."""
-    lines = [
-        f"<tr><th style='text-align:left'>{html.escape(k)}</th>"
-        f"<td style='text-align:left'>{html.escape(v)}</td></tr>"
-        for k, v in rows.items()
-    ]
-    return f"<strong>{html.escape(title)}</strong><table>{''.join(lines)}</table>"
 
 
 def _check_name(text: str) -> str:

@@ -109,13 +109,16 @@ def read_notebook_source(path: Path) -> NotebookSource:
     Raises
     ------
     DefinitionError
-        When it is missing, too large or no notebook of format 4.
+        When it is missing, too large or no notebook of format 4 in Python.
     """
     content = read_file(path, DefinitionError, MAX_BYTES)
     try:
         data = json.loads(content.decode("utf-8"))
         if data["nbformat"] != 4:
             raise ValueError(f"nbformat is {data['nbformat']}, not 4")
+        kernel = data["metadata"].get("kernelspec", {})
+        if not isinstance(data["nbformat_minor"], int) or kernel.get("language") != "python":
+            raise ValueError("it does not say that its language is python")
         cells = [(c["cell_type"], _text(c["source"]), c) for c in data["cells"]]
         code = [(text, c) for kind, text, c in cells if kind == "code"]
         tagged = [text for text, c in code if "parameters" in c["metadata"].get("tags", [])]
@@ -124,7 +127,7 @@ def read_notebook_source(path: Path) -> NotebookSource:
         raise DefinitionError(
             f"Not a readable notebook: {show(str(exc))}",
             where=path.name,
-            todo="Save it again with JupyterLab",
+            todo="Save it again with JupyterLab and the kernel Python 3",
         ) from None
     first = cells[0][1] if cells and cells[0][0] == "markdown" else ""
     return NotebookSource(path, first, tuple(t for t, _ in code), tuple(tagged), stripped)
@@ -132,7 +135,8 @@ def read_notebook_source(path: Path) -> NotebookSource:
 
 def _text(source: object) -> str:
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
-        return "".join(source)
-    if isinstance(source, str):
-        return source
-    raise ValueError("a cell has no text")
+        source = "".join(source)
+    if not isinstance(source, str):
+        raise TypeError("a cell has no text")
+    source.encode()  # a lone surrogate could not be written again
+    return source

@@ -238,6 +238,7 @@ def _matcher(pattern: str | None) -> TypeAdapter[str] | None:
     except SchemaError:
         raise DefinitionError(
             f"{show(pattern)!r} is no usable pattern",
+            where="study.toml, parameters",
             todo="Use a plain regular expression, without look-around or references",
         ) from None
 

@@ -11,6 +11,8 @@ from workbench.summaries.dimension import Zeros
 
 FINGERPRINT = ".fingerprint"
 """File in which a step may name the state of what it opened; kept, never released."""
+SAMPLE = "WORKBENCH_SAMPLE"
+"""Environment variable that limits what a notebook opens; a sample can never be released."""
 
 
 @dataclass(frozen=True)

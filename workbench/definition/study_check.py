@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def check_study(study: Study) -> list[Finding]:
     """Return the findings about a study, fails first, and one pass for each rule that holds."""
-    found = [*_notebooks(study), *_labels(study), *_papers(study)]
+    found = [*check_notebooks(study), *_labels(study), *_papers(study), *_participants(study)]
     failed = {finding.rule for finding in found}
     found += [
         Finding("pass", rule, message)
@@ -28,6 +28,7 @@ def check_study(study: Study) -> list[Finding]:
             ("outputs", "Notebooks name declared outputs only"),
             ("labels", "Every label is there in every language"),
             ("protocol", "There is a protocol"),
+            ("participants", "The sites' keys can be read"),
         )
         if rule not in failed
     ]
@@ -35,7 +36,8 @@ def check_study(study: Study) -> list[Finding]:
     return sorted(found, key=lambda finding: order[finding.level])
 
 
-def _notebooks(study: Study) -> Iterable[Finding]:
+def check_notebooks(study: Study) -> Iterable[Finding]:
+    """Yield the findings about a study's notebooks, and about modules beside them."""
     yield from _modules(study)
     steps = {step.notebook: step for step in study.steps}
     others = [n for n in (study.pool_notebook, study.dashboard_notebook) if n is not None]
@@ -84,11 +86,14 @@ def _manners(source: NotebookSource) -> Iterable[Finding]:
             "fail", "notebooks", f"{name} has no title", name, todo="Begin with '# A question?'"
         )
     elif not source.title.endswith("?"):
-        yield Finding("review", "notebooks", f"The title of {name} is no question", name)
+        what = f"The title of {name} is no question"
+        yield Finding("review", "notebooks", what, name, todo="End it with '?'")
     for number, code in enumerate(source.code, start=1):
         tree = parse(code)
         if tree is None:
-            yield Finding("review", "notebooks", f"Code cell {number} is not plain Python", name)
+            what = f"Code cell {number} is not plain Python"
+            todo = "Write it without magics, or correct it"
+            yield Finding("review", "notebooks", what, name, todo=todo)
             continue
         kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
         if any(isinstance(node, kinds) for node in ast.walk(tree)):
@@ -238,3 +243,23 @@ def _papers(study: Study) -> Iterable[Finding]:
             "study.toml, study.id",
             todo="Give both one name",
         )
+
+
+def _participants(study: Study) -> Iterable[Finding]:
+    # Exchange stands on definition, so it is met late, and by no one who only runs a study.
+    from workbench.exchange.keys import read_pins
+
+    path = study.folder / "sites.toml"
+    if not path.exists():
+        yield Finding(
+            "review",
+            "participants",
+            "There is no sites.toml: no release can be verified",
+            study.folder.name,
+            todo="Pin each site's key with the lines that 'workbench key' prints",
+        )
+        return
+    try:
+        read_pins(path)
+    except DefinitionError as exc:
+        yield Finding("fail", "participants", exc.what, exc.where, todo=exc.todo)

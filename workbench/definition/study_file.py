@@ -15,13 +15,13 @@ from workbench.definition.declaration import (
     Language,
     Line,
     Name,
-    Problem,
     Prose,
     Texts,
     refusal,
 )
 from workbench.definition.dimensions import RESERVED_DIMENSIONS, DimensionTable, Edges, check_edges
 from workbench.definition.parameters import Parameter, check_parameter_name
+from workbench.definition.problems import Problem
 from workbench.disclosure.policy import Policy
 from workbench.errors import DefinitionError, WorkbenchError, show, suggest
 

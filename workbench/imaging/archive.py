@@ -55,6 +55,8 @@ class Source:
         Return a text that changes when the content does.
     validate
         Raise SiteError if a value cannot be read.
+    count_repeated
+        Return how many rows repeat another exactly, and were left out.
     notes
         What was ignored.
     """
@@ -62,6 +64,7 @@ class Source:
     scan: Callable[[], pl.LazyFrame]
     fingerprint: Callable[[], str]
     validate: Callable[[], None] = lambda: None
+    count_repeated: Callable[[], int] = lambda: 0
     notes: tuple[str, ...] = ()
 
 
@@ -119,6 +122,10 @@ class Archive:
         ids = frame.select(pl.col("patient_id").unique()).collect()["patient_id"].drop_nulls()
         chosen = sorted(ids.to_list(), key=lambda i: hashlib.sha256(i.encode()).digest())
         return frame.filter(pl.col("patient_id").is_in(chosen[: self.sample]))
+
+    def count_repeated(self) -> int:
+        """Return how many rows `scan` left out because they repeat another; 0 for a sample."""
+        return self.source.count_repeated() if self.sample is None else 0
 
     def fingerprint(self) -> str:
         """Return a text that changes when what would be read changes."""
@@ -192,13 +199,15 @@ def _read_text(stored: pl.Expr) -> pl.Expr:
 
 
 def _sample_size() -> int | None:
-    text = os.environ.get("WORKBENCH_SAMPLE", "")
+    from workbench.definition.steps import SAMPLE
+
+    text = os.environ.get(SAMPLE, "")
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and 0 < int(text[:12]) < 10**9):
         raise UsageError(
-            f"WORKBENCH_SAMPLE is {show(text)!r}",
-            where="environment variable WORKBENCH_SAMPLE",
+            f"{SAMPLE} is {show(text)!r}",
+            where=f"environment variable {SAMPLE}",
             todo="Set it to a number of patients, 1 or more, or unset it",
         )
     return int(text)
@@ -248,7 +257,11 @@ def _open_table(declared: Mapping[str, Any], folder: Path) -> Source:
     _require_keys(declared, {"kind", "path", "columns", "level"})
     table = open_series_table(declared, folder, KEYWORDS)
     return Source(
-        table.scan, lambda: f"table {file_digest(table.path)}", table.validate, table.notes
+        table.scan,
+        lambda: f"table {file_digest(table.path)}",
+        table.validate,
+        table.count_repeated,
+        table.notes,
     )
 
 

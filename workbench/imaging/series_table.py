@@ -1,19 +1,24 @@
-"""Series tables: Parquet and CSV files of strangers, opened under limits and refused by name."""
+"""Series tables: what the columns of a table mean, and which values of theirs cannot be read."""
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from polars.exceptions import PanicException, PolarsError
 
 from workbench.errors import SiteError, show, suggest
+from workbench.imaging.table_file import (
+    locate_table,
+    name_of,
+    open_table_file,
+    refuse_ragged,
+    refusing,
+)
+from workbench.unreadable import FAULTS, HEADER, REPEATED, UnreadableError
 
 IDENTIFIERS = ("exam_uid", "patient_id", "series_uid")
 NUMBERS = {"instances": pl.Int64(), "megabytes": pl.Float64()}
@@ -22,9 +27,16 @@ LONGEST_IDENTIFIER = 256
 LONGEST_TEXT = 10_000
 LARGEST = 2.0**40
 """Counts and megabytes of one row from here on are refused."""
-HEADER_BYTES = 1_000_000
+FIRST_ROWS = 1_000
+"""Rows that are read when a table is opened, so that a wrong format is met at once."""
+ROWS_PER_PASS = 20_000_000
+"""Rows whose digests are held in memory together, to find those that are repeated."""
 _CONTROL = "[\x00-\x1f\x7f-\x9f]"
 _SEPARATORS = r"[\\;,|/+]"
+_COLUMN_NAME = re.compile(r"[^\W\d](?!.*\d{3})[\w .-]{0,63}")
+_DECIMAL_COMMA = r"^\s*\d+,\d+\s*$"
+_DIGEST = pl.struct(pl.all()).hash(seed=0)
+"""Stands for all that a row holds."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,8 @@ class SeriesTable:
         "series" for one row a series, "exam" for one row an exam.
     notes
         Which columns are not there, and which are ignored.
+    separator
+        What stands between the cells of a CSV file; "" for Parquet.
     """
 
     path: Path
@@ -51,18 +65,24 @@ class SeriesTable:
     level: str
     ours: tuple[str, ...]
     notes: tuple[str, ...]
+    separator: str = ""
 
     def scan(self) -> pl.LazyFrame:
         """Return one row a series with all our columns; what the file lacks is null.
 
         A series that stands twice counts once; where its rows differ, the smaller value counts.
+        Without `series_uid`, a row that is repeated exactly counts once.
         At level "exam" a row with several modalities (`PT/CT`) becomes one row for each, with
         the images on the first.
         """
         schema = self.raw.collect_schema()
         read = {o: _read(o, f, schema[f]) for o, f in self.columns.items()}
         absent = {o: pl.lit(None, NUMBERS.get(o, pl.String())) for o in self.ours if o not in read}
-        frame = self.raw.select(**read).with_columns(**absent).select(self.ours)
+        frame = self.raw.select(**read, digest=_DIGEST).with_columns(**absent)
+        if self._named_by_nothing and not self._summed:
+            # By patient as well, so that who asks for some patients holds only theirs.
+            frame = frame.unique(["patient_id", "digest"])
+        frame = frame.select(self.ours)
         if self.level == "exam":
             parts = frame.unique().with_columns(
                 pl.col("modality").str.replace_all(_SEPARATORS, "|").str.split("|")
@@ -72,7 +92,7 @@ class SeriesTable:
                 pl.col("modality").list.slice(1), **{n: pl.lit(None, t) for n, t in NUMBERS.items()}
             ).explode("modality", empty_as_null=False)
             return pl.concat([first, rest.drop_nulls("modality")])
-        if "series_uid" not in self.columns:
+        if self._named_by_nothing:
             return frame
         named = pl.col("series_uid").is_not_null()
         once = (
@@ -80,59 +100,106 @@ class SeriesTable:
         )
         return pl.concat([frame.filter(~named), once.select(self.ours)])
 
+    @property
+    def _named_by_nothing(self) -> bool:
+        return self.level == "series" and "series_uid" not in self.columns
+
+    @property
+    def _summed(self) -> list[str]:
+        return [name for name in NUMBERS if name in self.columns]
+
     def validate(self) -> None:
         """Read every value once.
 
         Raises
         ------
+        UnreadableError
+            If a value cannot be what the column says, or a row is longer or shorter than the
+            header; row and column are named, the value is not.
         SiteError
-            If the file breaks off, is not UTF-8, or holds values that cannot be what the column
-            says; the column is named, its values are not.
+            If the file breaks off or is not UTF-8, or rows that are repeated would be added up.
         """
+        if self.separator:
+            refuse_ragged(self.path, self.separator)
+        self._validate(self.raw)
+        summed = self._summed
+        if summed and (repeated := self.count_repeated()):
+            is_are = "row is" if repeated == 1 else "rows are"
+            raise SiteError(
+                f"{repeated:,} {is_are} repeated exactly",
+                where=f"{name_of(self.path)}, which has {' and '.join(summed)} but no series_uid",
+                todo=REPEATED,
+            )
+
+    def validate_start(self) -> None:
+        """Read the first rows, as `validate` does all.
+
+        Raises
+        ------
+        UnreadableError
+            If a value there cannot be what the column says.
+        SiteError
+            If there are no rows, or they cannot be read.
+        """
+        with refusing(self.path):
+            first = self.raw.head(FIRST_ROWS).collect()
+        if first.is_empty():
+            raise SiteError(
+                "The table has no rows", where=name_of(self.path), todo="Write one row a series"
+            )
+        self._validate(first.lazy())
+
+    def count_repeated(self) -> int:
+        """Return how many rows repeat an earlier one in every column, where no column names them.
+
+        Rows without exam or patient are left out anyway, and not counted. Rows are compared by digests of 64 bit, so many at a time that memory stays bounded.
+        """
+        if not self._named_by_nothing:
+            return 0
+        with refusing(self.path):
+            names = [pl.col(self.columns[name]) for name in ("exam_uid", "patient_id")]
+            named = self.raw.filter(pl.all_horizontal(n.is_not_null() for n in names))
+            size = int(named.select(pl.len()).collect(engine="streaming").item())
+            digests, distinct = named.select(digest=_DIGEST), 0
+            passes = -(-size // ROWS_PER_PASS)
+            for number in range(passes):
+                some = digests.filter(pl.col("digest") % passes == number)
+                found = some.select(pl.col("digest").n_unique()).collect(engine="streaming")
+                distinct += int(found.item())
+        return size - distinct
+
+    def _validate(self, raw: pl.LazyFrame) -> None:
         schema = self.raw.collect_schema()
-        checks: dict[str, pl.Expr] = {}
+        checks: dict[tuple[str, str], pl.Expr] = {}
         for ours, theirs in self.columns.items():
-            value = _read(ours, theirs, schema[theirs])
+            kind = schema[theirs]
+            value = _read(ours, theirs, kind)
             if ours in NUMBERS:
-                stated = pl.col(theirs).is_not_null()
-                if schema[theirs] == pl.String():
-                    stated = pl.col(theirs).str.strip_chars().str.len_bytes() > 0
-                elif schema[theirs].is_float():
-                    stated &= pl.col(theirs).is_not_nan()
-                whole = _number(theirs, schema[theirs])
-                bad = stated & (value.is_null() | ~whole.is_between(0, LARGEST))
-                if ours == "instances":
-                    bad |= stated & (whole != whole.round())
-                checks[
-                    f"{ours}/no {'whole ' if ours == 'instances' else ''}numbers of 0 or more"
-                ] = bad.sum()
-            elif ours in IDENTIFIERS:
-                checks[f"{ours}/with control characters"] = value.str.contains(_CONTROL).sum()
-            if ours not in NUMBERS:
-                limit = LONGEST_IDENTIFIER if ours in IDENTIFIERS else LONGEST_TEXT
-                checks[f"{ours}/longer than {limit} characters"] = (
-                    value.str.len_chars() > limit
-                ).sum()
-        with _refusing(self.path):
-            found = self.raw.select(pl.len().alias("rows"), **checks).collect().row(0, named=True)
-        for check, bad in found.items():
-            if check != "rows" and bad:
-                ours, fault = check.split("/", 1)
-                raise SiteError(
-                    f"{bad:,} of {found['rows']:,} values are {fault}"
-                    if fault.startswith("no ")
-                    else f"{bad:,} of {found['rows']:,} values are {fault}".replace(
-                        "are with", "have"
-                    ),
-                    where=f"{_name(self.path)}, column {show(self.columns[ours])} ({ours})",
-                    todo="Correct the table, or map another column in [archive] columns",
-                )
+                whole = "whole " if ours == "instances" else ""
+                if kind == pl.String():
+                    checks[ours, FAULTS[2]] = pl.col(theirs).str.contains(_DECIMAL_COMMA)
+                checks[ours, f"no {whole}number of 0 or more"] = _unread(ours, theirs, kind)
+                continue
+            limit = LONGEST_TEXT
+            if ours in IDENTIFIERS:
+                limit = LONGEST_IDENTIFIER
+                checks[ours, "a control character"] = value.str.contains(_CONTROL)
+            checks[ours, f"more than {limit:,} characters"] = value.str.len_chars() > limit
+        with refusing(self.path):
+            sums = [bad.sum().alias(str(i)) for i, bad in enumerate(checks.values())]
+            found = raw.select(sums).collect().row(0)
+            for (ours, fault), rows in zip(checks, found, strict=True):
+                if rows:
+                    bad = raw.select(bad=checks[ours, fault]).with_row_index("row", offset=1)
+                    row = bad.filter("bad").select("row").head(1).collect().item()
+                    where = f"{name_of(self.path)}, column {show(self.columns[ours])}"
+                    raise UnreadableError(fault, row=row, column=ours, rows=rows, file=where)
 
 
 def open_series_table(
     declared: Mapping[str, Any], folder: Path, keywords: Mapping[str, str]
 ) -> SeriesTable:
-    """Open a table of series or exams by its declaration; only its header is read.
+    """Open a table of series or exams by its declaration; only its start is read.
 
     Parameters
     ----------
@@ -146,7 +213,8 @@ def open_series_table(
     Raises
     ------
     SiteError
-        If it is no regular Parquet or CSV file, or a needed column is missing.
+        If it is no regular Parquet or CSV file, a needed column is missing, or the first rows
+        cannot be read.
     """
     level = declared.get("level", "series")
     if level not in ("series", "exam"):
@@ -155,92 +223,23 @@ def open_series_table(
             where="archive.level",
             todo="Write level = 'series' for one row a series, 'exam' for one row an exam",
         )
-    path = _locate(declared.get("path"), folder)
-    raw = _open(path)
-    with _refusing(path):
+    path = locate_table(declared.get("path"), folder)
+    raw, separator = open_table_file(path)
+    with refusing(path):
         schema = raw.collect_schema()
     columns = _match(declared.get("columns", {}), schema, keywords, path)
     notes = []
     absent = [name for name in keywords if name not in columns]
     if absent:
         notes.append(f"Not in the table: {', '.join(absent)}")
-    ignored = [show(name) for name in schema if name not in columns.values()]
+    ignored = [name for name in schema if name not in columns.values()]
     if ignored:
-        more = f" and {len(ignored) - 20} more" if len(ignored) > 20 else ""
-        notes.append(f"Ignored columns: {', '.join(ignored[:20])}{more}")
-    return SeriesTable(path, raw, columns, level, tuple(keywords), tuple(notes))
-
-
-def _locate(declared: object, folder: Path) -> Path:
-    if not isinstance(declared, str) or not declared:
-        raise SiteError(
-            "The table has no path", where="archive.path", todo="Write path = 'file.parquet'"
-        )
-    where = f"archive.path {show(declared)}"
-    try:
-        path = (folder / declared).resolve()
-        regular = path.is_file()
-    except (OSError, ValueError, RuntimeError):
-        raise SiteError("The path cannot be used", where=where, todo="Name a file") from None
-    if not regular:
-        raise SiteError(
-            "The path is a folder, not a table" if path.is_dir() else "There is no such table",
-            where=where,
-            todo="Name a Parquet or CSV file",
-        )
-    return path
-
-
-def _open(path: Path) -> pl.LazyFrame:
-    try:
-        with path.open("rb") as file:
-            start = file.read(HEADER_BYTES)
-    except OSError as error:
-        raise SiteError(
-            f"The table cannot be read: {error.strerror}",
-            where=_name(path),
-            todo="Check its rights",
-        ) from None
-    if start[:4] == b"PAR1":
-        with _refusing(path):
-            return pl.scan_parquet(path)
-    if path.suffix.lower() in (".parquet", ".pq"):
-        raise SiteError(
-            "The table is not a Parquet file", where=_name(path), todo="Write it again as Parquet"
-        )
-    header, separator = _read_header(start, path)
-    doubled = sorted({name for name in header if header.count(name) > 1})
-    if doubled:
-        raise SiteError(
-            f"The column {show(doubled[0])!r} stands twice", where=_name(path), todo="Rename one"
-        )
-    with _refusing(path):
-        return pl.scan_csv(path, separator=separator, infer_schema=False)
-
-
-def _read_header(start: bytes, path: Path) -> tuple[list[str], str]:
-    line, newline, _ = start.partition(b"\n")
-    if not newline and len(start) == HEADER_BYTES:
-        raise SiteError(
-            f"The first line has more than {HEADER_BYTES:,} bytes",
-            where=_name(path),
-            todo="Write one line of column names first",
-        )
-    try:
-        if b"\0" in start:
-            raise ValueError
-        text = line.decode("utf-8-sig").rstrip("\r")
-    except ValueError:
-        raise SiteError(
-            "The table is neither Parquet nor UTF-8 text",
-            where=_name(path),
-            todo="Save it as Parquet, or as CSV in UTF-8",
-        ) from None
-    separator = max(",;\t", key=text.count)
-    header = next(csv.reader([text], delimiter=separator), [])
-    if not any(name.strip() for name in header):
-        raise SiteError("The table has no column names", where=_name(path), todo="Add a header")
-    return header, separator
+        told = _told(ignored)[:20]
+        more = f" and {len(ignored) - len(told)} more" if len(ignored) > len(told) else ""
+        notes.append(f"Ignored columns: {', '.join(told)}{more}")
+    table = SeriesTable(path, raw, columns, level, tuple(keywords), tuple(notes), separator)
+    table.validate_start()
+    return table
 
 
 def _match(
@@ -252,29 +251,39 @@ def _match(
             where="archive.columns",
             todo="Write columns = {exam_uid = '…'}",
         )
-    for ours, theirs in declared.items():
+    for ours in declared:
         if ours not in keywords:
             raise SiteError(
                 f"Unknown column {show(str(ours))!r}",
                 where="archive.columns",
                 todo=suggest(str(ours), keywords),
             )
-        if not isinstance(theirs, str) or theirs not in schema:
+    columns: dict[str, str] = {}
+    for ours, keyword in keywords.items():
+        named = [str(declared[ours])] if ours in declared else [ours, keyword]
+        if found := [name for name in named if name in schema]:
+            columns[ours] = found[0]
+    needed = [name for name in REQUIRED if name in columns]
+    if not needed:
+        raise SiteError(
+            "The first line does not look like column names: "
+            f"0 of {len(REQUIRED)} needed columns found",
+            where=name_of(path),
+            todo=f"{HEADER}; or map {', '.join(REQUIRED)} in [archive] columns",
+        )
+    for ours, theirs in declared.items():
+        if ours not in columns:
             raise SiteError(
                 f"The table has no column {show(theirs)!r}",
-                where=f"{_name(path)}, archive.columns.{ours}",
-                todo=suggest(str(theirs), schema),
+                where=f"{name_of(path)}, archive.columns.{ours}",
+                todo=suggest(str(theirs), _told(schema)),
             )
-    columns = {}
-    for ours, keyword in keywords.items():
-        found = [n for n in (declared.get(ours), ours, keyword) if n in schema]
-        if found:
-            columns[ours] = str(found[0])
-        elif ours in REQUIRED:
+    for ours in REQUIRED:
+        if ours not in columns:
             raise SiteError(
                 f"The table has no column for {ours!r}",
-                where=_name(path),
-                todo=f"Map it in [archive] columns. {suggest(ours, schema)}",
+                where=name_of(path),
+                todo=f"Map it in [archive] columns. {suggest(ours, _told(schema))}",
             )
     for ours, theirs in columns.items():
         kind = schema[theirs]
@@ -282,11 +291,16 @@ def _match(
         usable = text or kind.is_integer() or (kind.is_float() and ours not in IDENTIFIERS)
         if not usable:
             raise SiteError(
-                f"The column holds {show(str(kind))}, which cannot be {ours!r}",
-                where=f"{_name(path)}, column {show(theirs)}",
+                f"The column holds {kind.base_type()}, which cannot be {ours!r}",
+                where=f"{name_of(path)}, column {show(theirs)}",
                 todo="Store it as text or numbers, or map another column in [archive] columns",
             )
     return columns
+
+
+def _told(names: Iterable[str]) -> list[str]:
+    """Return the names that look like those of columns; others could be a patient's."""
+    return [show(name) for name in names if _COLUMN_NAME.fullmatch(name)]
 
 
 def _read(ours: str, theirs: str, kind: pl.DataType) -> pl.Expr:
@@ -303,27 +317,21 @@ def _read(ours: str, theirs: str, kind: pl.DataType) -> pl.Expr:
     return text
 
 
+def _unread(ours: str, theirs: str, kind: pl.DataType) -> pl.Expr:
+    """Return whether a number is stated that cannot be read."""
+    stated = pl.col(theirs).is_not_null()
+    if kind == pl.String():
+        stated = pl.col(theirs).str.strip_chars().str.len_bytes() > 0
+    elif kind.is_float():
+        stated &= pl.col(theirs).is_not_nan()
+    number = _number(theirs, kind)
+    bad = _read(ours, theirs, kind).is_null() | ~number.is_between(0, LARGEST)
+    if ours == "instances":
+        bad |= number != number.round()
+    return stated & bad
+
+
 def _number(theirs: str, kind: pl.DataType) -> pl.Expr:
     column = pl.col(theirs)
     text = column.cast(pl.String).str.strip_chars() if not kind.is_numeric() else column
     return text.cast(pl.Float64, strict=False)
-
-
-def _name(path: Path) -> str:
-    return show(path.name, 200)
-
-
-@contextmanager
-def _refusing(path: Path) -> Iterator[None]:
-    """Turn what the reader raises into a refusal; its own message could quote a patient's row."""
-    try:
-        yield
-    except (PolarsError, PanicException, OSError) as error:
-        utf8 = re.search("utf-?8", str(error), re.IGNORECASE) is not None
-        raise SiteError(
-            "The table is not UTF-8"
-            if utf8
-            else "The table is damaged, or its rows differ in length",
-            where=_name(path),
-            todo="Write it again as Parquet, or as CSV in UTF-8 with one cell a column",
-        ) from None

@@ -15,7 +15,6 @@ from workbench.imaging.archive import Archive
 from workbench.imaging.cluster import connect
 from workbench.radiology.counting import Counts, Histogram, Moments, Table, readable
 from workbench.radiology.grouping import STORED, WHO, Tally, find_shared, group_series
-from workbench.summaries.dimension import Zeros
 from workbench.summaries.summary import Summary, combine
 
 if TYPE_CHECKING:
@@ -101,53 +100,6 @@ class Exams:
             Name of the set of exams.
         """
         return self.summarise(Counts(tuple(by), population))
-
-    def describe(
-        self,
-        column: str,
-        by: Sequence[Encoder] = (),
-        *,
-        unit: str,
-        resolution: float,
-        population: str = "exams",
-    ) -> Summary:
-        """Sum a number of each exam and its square, for mean and standard deviation.
-
-        Parameters
-        ----------
-        column
-            "images", "megabytes" or "age_years".
-        by, population
-            As for `count`.
-        unit
-            UCUM unit of the column.
-        resolution
-            Step to which values are rounded.
-        """
-        return self.summarise(Moments(tuple(by), population, column, unit, resolution))
-
-    def histogram(
-        self,
-        column: str,
-        by: Sequence[Encoder] = (),
-        *,
-        unit: str,
-        edges: Sequence[float],
-        zeros: Zeros = "protected",
-        population: str = "exams",
-    ) -> Summary:
-        """Count exams and patients in intervals of a number of each exam.
-
-        Parameters
-        ----------
-        column, by, unit, population
-            As for `describe`.
-        edges
-            Edges of the intervals.
-        zeros
-            "public" if an empty interval may be published as empty.
-        """
-        return self.summarise(Histogram(tuple(by), population, column, unit, tuple(edges), zeros))
 
     def tabulate(self, output: Output, column: str | None = None) -> Summary:
         """Make the table that a study declares as an output.

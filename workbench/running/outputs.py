@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from workbench.cache import digest_path, digest_value
 from workbench.definition.steps import FINGERPRINT
 from workbench.errors import ExecutionError, nearest, show
 from workbench.provenance import OutputRecord, StepRecord
+from workbench.running.disk import size_of, walk
 
 if TYPE_CHECKING:
-    from workbench.definition.steps import Step
+    from workbench.definition.steps import Output, Step
 
 MAX_FINGERPRINT = 1_000_000
+MAX_DEPTH = 32
+"""Folders that a step may write inside each other."""
 
 
 def collect_outputs(step: Step, folder: Path) -> dict[str, OutputRecord]:
@@ -31,7 +33,7 @@ def collect_outputs(step: Step, folder: Path) -> dict[str, OutputRecord]:
     Raises
     ------
     ExecutionError
-        When a declared output is missing, or a file is there that is not declared.
+        When a declared output is missing, or a file or folder is there that is not declared.
     """
     if folder.is_symlink() or not folder.is_dir():
         raise ExecutionError(
@@ -40,18 +42,15 @@ def collect_outputs(step: Step, folder: Path) -> dict[str, OutputRecord]:
             todo="Write into output_dir, and leave the folder itself alone",
         )
     declared = {output.path: output for output in step.outputs}
-    found = dict(_entries(folder))
+    found = _entries(step, folder)
     for name, mode in found.items():
-        if not stat.S_ISREG(mode):
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise ExecutionError(
                 f"Step {step.id!r} wrote {show(name)!r}, which is neither file nor folder",
                 where=f"step {step.id}",
                 todo="Write plain files",
             )
-        owner = next(
-            (o for p, o in declared.items() if name == p or name.startswith(f"{p}/")), None
-        )
-        if owner is None or (owner.kind != "folder" and name != owner.path):
+        if not any(_belongs(name, mode, output) for output in step.outputs):
             close = nearest(name, declared)
             known = ", ".join(declared)
             raise ExecutionError(
@@ -89,37 +88,53 @@ def is_intact(record: StepRecord, folder: Path) -> bool:
 
     Files whose names, sizes and times are as recorded are not read again.
     """
-    for output in record.outputs.values():
-        path = folder / output.path
-        if not path.exists():
-            return False
-        if _stamp(path) != output.stamp and digest_path(path) != output.sha256:
-            return False
-    return True
+    try:
+        return not folder.is_symlink() and all(
+            _stamp(folder / output.path) == output.stamp
+            or digest_path(folder / output.path) == output.sha256
+            for output in record.outputs.values()
+        )
+    except (OSError, RecursionError):
+        return False
 
 
 def _record(folder: Path, path: str) -> OutputRecord:
     place = folder / path
-    files = [p for p in place.rglob("*") if p.is_file()] if place.is_dir() else [place]
     return OutputRecord(
-        path=path,
-        sha256=digest_path(place),
-        size=sum(p.stat().st_size for p in files),
-        stamp=_stamp(place),
+        path=path, sha256=digest_path(place), size=size_of(place), stamp=_stamp(place)
     )
 
 
 def _stamp(path: Path) -> str:
     """Return the digest of names, sizes and modification times."""
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    listed = [(p.relative_to(path).as_posix(), p.stat()) for p in files]
+    files = [path]
+    if path.is_dir():
+        entries = walk(path, MAX_DEPTH)
+        files = sorted(Path(e.path) for e in entries if not e.is_dir(follow_symlinks=False))
+    listed = [(p.relative_to(path).as_posix(), p.lstat()) for p in files]
     return digest_value([(name, s.st_size, s.st_mtime_ns) for name, s in listed])
 
 
-def _entries(folder: Path) -> Iterator[tuple[str, int]]:
-    """Yield path and mode of everything below a folder that is no folder itself."""
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        mode = path.lstat().st_mode
-        if not stat.S_ISDIR(mode) and name != FINGERPRINT:
-            yield name, mode
+def _entries(step: Step, folder: Path) -> dict[str, int]:
+    """Return the mode of everything below a folder by its path, folders last."""
+    try:
+        found = {e.path: e.stat(follow_symlinks=False).st_mode for e in walk(folder, MAX_DEPTH)}
+    except RecursionError:
+        raise ExecutionError(
+            f"Step {step.id!r} wrote folders more than {MAX_DEPTH} deep",
+            where=f"step {step.id}",
+            todo="Write flatter folders",
+        ) from None
+    named = {Path(path).relative_to(folder).as_posix(): mode for path, mode in found.items()}
+    if stat.S_ISREG(named.get(FINGERPRINT, 0)):
+        del named[FINGERPRINT]
+    return dict(sorted(named.items(), key=lambda entry: stat.S_ISDIR(entry[1])))
+
+
+def _belongs(name: str, mode: int, output: Output) -> bool:
+    """Return whether an entry is an output, lies in one, or is a folder on the way to one."""
+    if stat.S_ISDIR(mode) and PurePosixPath(name) in PurePosixPath(output.path).parents:
+        return True
+    if output.kind == "folder":
+        return f"{name}/".startswith(f"{output.path}/")
+    return name == output.path and stat.S_ISREG(mode)

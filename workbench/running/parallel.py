@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import ExecutionError, UsageError, WorkbenchError
 from workbench.execution import run_study
 from workbench.running.progress import Event, Listener
-from workbench.running.run import RUNS, Run, open_run
+from workbench.running.publication import RUNS
+from workbench.running.run import Run, open_run
 
 if TYPE_CHECKING:
     from workbench.site import Site

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -9,10 +10,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Literal, Self, TypeAlias
 
 from workbench.errors import show
-from workbench.running.publication import full_disk
+from workbench.running.disk import writing
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -85,7 +86,7 @@ class EventLog:
         """Append an event, and tell it."""
         entry = {k: v for k, v in asdict(event).items() if v or k == "step"}
         line = json.dumps({"time": now(), **entry}, ensure_ascii=False)
-        with full_disk(self.path), self.path.open("ab+") as file:
+        with writing(self.path), _open_plain(self.path) as file:
             # A killed process can leave half a line.
             file.seek(max(file.seek(0, os.SEEK_END) - 1, 0))
             torn = file.read(1) not in (b"", b"\n")
@@ -96,6 +97,12 @@ class EventLog:
         """Tell an event that is not worth a line."""
         if self.listener is not None:
             self.listener(event)
+
+
+def _open_plain(path: Path) -> BinaryIO:
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return path.open("ab+")
 
 
 def now() -> str:

@@ -1,4 +1,4 @@
-"""Publication: the lock of a run folder, and outputs that appear whole or not at all.
+"""Publication: outputs that appear whole or not at all.
 
 A step writes below ``.tmp`` in its run folder. When it ended well, `publish` syncs every file and
 folder, and then:
@@ -14,163 +14,17 @@ folder is synced after each rename, so the order also holds when the power fails
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
 import json
 import os
-import shutil
-import socket
-import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable
 from pathlib import Path
 
-from workbench.errors import ExecutionError, show
+from workbench.running.disk import remove, writing
 
+RUNS = Path("runs")
+"""Where runs are kept, unless a command says otherwise."""
 TEMPORARY = ".tmp"
 """Folder inside a run folder for what is not published yet."""
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""Codes of an `OSError` that says there is no room."""
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Say which process holds, or held, a run folder.
-
-    Parameters
-    ----------
-    pid
-        Process id on its host.
-    host
-        Name of the host.
-    started
-        When it took the folder, ISO 8601 in UTC.
-    """
-
-    pid: int
-    host: str
-    started: str
-
-
-@contextlib.contextmanager
-def lock_folder(folder: Path, *, wait_s: float = 1.0) -> Iterator[Holder | None]:
-    """Hold a folder for this process alone; the system lets go when the process dies.
-
-    Parameters
-    ----------
-    folder
-        An existing folder; the lock is its file ``lock``.
-    wait_s
-        How long to wait, in s, for a holder that has not written its name yet.
-
-    Yields
-    ------
-    Holder or None
-        The dead process that this one takes over from, if it left the folder without ending.
-
-    Raises
-    ------
-    ExecutionError
-        When another process holds the folder; names its pid and host.
-    """
-    path = folder / "lock"
-    with full_disk(path):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        _take(handle, folder, wait_s)
-        dead = _read_holder(handle)
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        me = {"pid": os.getpid(), "host": socket.gethostname(), "started": now}
-        with full_disk(path):
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, json.dumps(me).encode(), 0)
-        try:
-            yield dead
-        finally:
-            os.ftruncate(handle, 0)
-    finally:
-        os.close(handle)
-
-
-def _take(handle: int, folder: Path, wait_s: float) -> None:
-    deadline = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = _read_holder(handle)
-            if holder is None and time.monotonic() < deadline:
-                time.sleep(0.05)
-                continue
-            who = (
-                f"process {holder.pid} on {show(holder.host)} since {show(holder.started)}"
-                if holder
-                else "another process"
-            )
-            raise ExecutionError(
-                f"The run folder is in use by {who}",
-                where=str(folder),
-                todo="Wait until it has ended, or stop it",
-            ) from None
-        else:
-            return
-
-
-def _read_holder(handle: int) -> Holder | None:
-    try:
-        found = json.loads(os.pread(handle, 4096, 0))
-        return Holder(int(found["pid"]), str(found["host"]), str(found["started"]))
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-@contextlib.contextmanager
-def full_disk(path: Path, size: int = 0) -> Iterator[None]:
-    """Turn "no space left" into an `ExecutionError` with the path and the bytes.
-
-    Parameters
-    ----------
-    path
-        What is being written: a file, or a folder and all below it.
-    size
-        Bytes to write; 0 for as many as are there already.
-
-    Raises
-    ------
-    ExecutionError
-        In place of an `OSError` that says there is no room; others pass.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise no_space(path, size or size_of(path)) from None
-
-
-def no_space(path: Path, size: int) -> ExecutionError:
-    """Return the error for a disk, quota or file size limit that is reached at `size` bytes."""
-    place = path
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    return ExecutionError(
-        f"No space left for {size:,} bytes: {free:,} bytes are free",
-        where=str(path),
-        todo="Make room and run the same command again; published results are untouched",
-    )
-
-
-def size_of(path: Path) -> int:
-    """Return the bytes of a file, or of all files below a folder; 0 where there is nothing."""
-    total = 0
-    for part in [path, *path.rglob("*")] if path.is_dir() else [path]:
-        with contextlib.suppress(FileNotFoundError):
-            status = part.lstat()
-            total += status.st_size if not part.is_dir() else 0
-    return total
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -179,20 +33,21 @@ def write_whole(path: Path, content: bytes | str) -> None:
     Raises
     ------
     ExecutionError
-        When there is no space left; the old content stays.
+        When there is no space left, or no right to write; the old content stays.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with full_disk(path, len(data)):
-            with temporary.open("wb") as file:
+        with writing(path, len(data)):
+            remove(temporary)
+            with temporary.open("xb") as file:  # follows no link that stands in its place
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
             sync(path.parent)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
         raise
 
 
@@ -233,12 +88,12 @@ def publish(made: Path, target: Path) -> None:
     Raises
     ------
     ExecutionError
-        When there is no space left; the earlier folder stays.
+        When there is no space left, or no right to write; the earlier folder stays.
     """
-    with full_disk(made):
+    with writing(target):
         sync_tree(made)
         new = target.with_name(f"{target.name}.new")
-        if target.exists():
+        if os.path.lexists(target):
             made.rename(new)
             sync(target.parent)
             _exchange(target)
@@ -250,14 +105,13 @@ def publish(made: Path, target: Path) -> None:
 def _exchange(target: Path) -> None:
     """Put ``<step>.new`` in the place of ``<step>``; may be called again after any crash."""
     new, old = target.with_name(f"{target.name}.new"), target.with_name(f"{target.name}.old")
-    if target.exists():
-        if old.exists():
-            shutil.rmtree(old)
+    if os.path.lexists(target):
+        remove(old)
         target.rename(old)
         sync(target.parent)
     new.rename(target)
     sync(target.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    remove(old)
 
 
 def recover(folder: Path, names: Iterable[str]) -> list[str]:
@@ -285,10 +139,10 @@ def recover(folder: Path, names: Iterable[str]) -> list[str]:
         elif old.exists() and not target.exists():
             old.rename(target)
         elif old.exists():
-            shutil.rmtree(old, ignore_errors=True)
+            remove(old)
     # A kernel whose runner was killed may still write there for a second: errors do no harm,
     # because each attempt has a folder of its own, and what is left goes at the next start.
-    shutil.rmtree(folder / TEMPORARY, ignore_errors=True)
+    remove(folder / TEMPORARY)
     for unfinished in folder.glob(".*.tmp"):
-        unfinished.unlink(missing_ok=True)
+        remove(unfinished)
     return finished

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.cache import digest_value
+from workbench.display import Card, Displayed
 from workbench.errors import ExecutionError, UsageError, show
 from workbench.notebook import papermill_command
 from workbench.provenance import RunRecord, read_record
+from workbench.running.disk import writing
+from workbench.running.publication import RUNS
 
 if TYPE_CHECKING:
     from workbench.definition.parameters import Value
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
     from workbench.study import Study
 
 PARAMS = "params.yaml"
-RUNS = Path("runs")
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class StepResult:
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, repr=False)
+class Run(Displayed):
     """Hold a finished run of a study at a site.
 
     Parameters
@@ -88,6 +90,22 @@ class Run:
         output = self.study.output(name)
         return self.folder / output.step / output.path
 
+    def _card(self) -> Card:
+        facts = {
+            "run": self.run_id,
+            "folder": str(self.folder),
+            "parameters": ", ".join(f"{name} = {value}" for name, value in self.parameters.items()),
+            "sample": "" if self.sample is None else f"{self.sample} patients; never released",
+        }
+        took = {step.id: "unchanged" if step.reused else f"{step.seconds:.1f} s"
+                for step in self.steps}  # fmt: skip
+        rows = [
+            [o.step, took.get(o.step, ""), o.name, o.kind, "may leave" if o.release else "stays"]
+            for o in self.study.outputs.values()
+        ]
+        head = ["step", "took", "output", "kind", "after the check"]
+        return Card(f"{self.study.title}, at {self.site.name}", facts, head, rows)
+
     def papermill_command(self, step: str, into: Path | None = None) -> str:
         """Return the stock papermill line that is equal to what the run did for a step.
 
@@ -98,8 +116,9 @@ class Run:
         into
             Folder for outputs and executed notebook, made here; default `<run>/<step>.papermill`.
         """
-        folder = (into or self.folder / f"{step}.papermill").resolve()
-        (folder / "output").mkdir(parents=True, exist_ok=True)
+        folder = (into or self.folder / f"{step}.papermill").absolute()
+        with writing(folder):
+            (folder / "output").mkdir(parents=True, exist_ok=True)
         return papermill_command(
             (self.study.folder / self.study.step(step).notebook).resolve(),
             folder / "notebook.ipynb",
@@ -158,7 +177,7 @@ def name_run(
     DefinitionError
         When a parameter is not what study.toml declares.
     UsageError
-        When the sample is no positive number.
+        When the sample is no positive number, or the folder of runs cannot be one.
     """
     if sample is not None and (type(sample) is not int or sample < 1):
         raise UsageError(
@@ -168,5 +187,10 @@ def name_run(
         )
     values = study.parameter_values(parameters)
     name = run_id(study, site, values, sample)
-    folder = runs.resolve() / study.id / site.id / name
+    try:
+        folder = runs.resolve() / study.id / site.id / name
+    except (OSError, RuntimeError, ValueError):
+        raise UsageError(
+            "The folder of runs cannot be used", where=show(str(runs), 200), todo="Name a folder"
+        ) from None
     return Run(folder, study, site, values, name, (), sample)

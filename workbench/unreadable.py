@@ -1,0 +1,131 @@
+"""Unreadable: what may be told of a table that cannot be used, and nothing of its values.
+
+No word of an exception leaves a notebook's process, because it may quote a patient. The first line
+of the errors named here is made of declared names, fixed words and numbers alone: the runner reads
+it back and tells what to correct. Every other error is told by its class only.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from workbench.errors import SiteError
+
+FAULTS = (
+    "no number of 0 or more",
+    "no whole number of 0 or more",
+    "a decimal comma, not a decimal point",
+    "a control character",
+    "more than 256 characters",
+    "more than 10,000 characters",
+    "not as many cells as the header",
+)
+"""All that can be said of a value or a row."""
+SAVE = "Save the table as Parquet, or as CSV in UTF-8 with one line a row"
+MAP = "Correct the table, or map another column in [archive] columns"
+EVEN = "Write one cell for each column, or save the table as Parquet"
+HEADER = "Write the column names in the first line, separated by comma, semicolon or tab"
+REPEATED = "Remove them, or map series_uid in [archive] columns"
+LOOK = "Look at what the archive holds: open_archive(site).series()"
+_NUMBER = "[0-9,]{1,20}"
+_TOLD = {
+    rf"Row {_NUMBER} of (?:archive|tables)\.[a-z_]{{1,64}}(?P<column>, column [a-z_]{{1,32}})?: "
+    rf"(?:{'|'.join(FAULTS)})(?:; {_NUMBER} rows in all)?": "",
+    rf"{_NUMBER} rows? (?:is|are) repeated exactly": REPEATED,
+    "The first line does not look like column names: "
+    rf"{_NUMBER} of {_NUMBER} needed columns found": HEADER,
+    "The table has no column names": HEADER,
+    "The table has no rows": "Write one row a series, or one row an exam with level = 'exam'",
+    "The table is not UTF-8": SAVE,
+    "The table is neither Parquet nor UTF-8 text": SAVE,
+    "The table is not a Parquet file": SAVE,
+    "The table is damaged, or its rows differ in length": SAVE,
+    f"A row has more than {_NUMBER} bytes, or the table is damaged": SAVE,
+    f"The first line has more than {_NUMBER} bytes": HEADER,
+    "Excel is not read": SAVE,
+    "A compressed file is not read": SAVE,
+    "There is no such table": "Name a Parquet or CSV file",
+    "No exam is left": LOOK,
+    "The Dask scheduler does not answer": "Start it, or correct its address in [dask]",
+    f"The Dask scheduler has no worker after {_NUMBER} s": "Start a worker with 'dask worker'",
+}
+"""Pattern of a first line that may be told, to what can be done about it."""
+_PATTERNS = {re.compile(pattern, re.ASCII): todo for pattern, todo in _TOLD.items()}
+
+
+class UnreadableError(SiteError):
+    """Name the first row of a table that cannot be read.
+
+    Parameters
+    ----------
+    fault
+        One of `FAULTS`.
+    row
+        Number of the row below the header, from 1.
+    column
+        Our name of the column, or "" for the whole row.
+    rows
+        Number of rows that have this fault; 0 if they were not counted.
+    table
+        Key of site.toml that names the table.
+    file
+        What the reader calls table and column; stays in the process.
+
+    Examples
+    --------
+    >>> error = UnreadableError(FAULTS[0], row=1_000_000, column="megabytes", file="t.csv")
+    >>> print(error)
+    Row 1,000,000 of archive.path, column megabytes: no number of 0 or more
+      where: t.csv
+      do:    Correct the table, or map another column in [archive] columns
+    """
+
+    def __init__(
+        self,
+        fault: str,
+        *,
+        row: int,
+        column: str = "",
+        rows: int = 0,
+        table: str = "archive.path",
+        file: str = "",
+    ) -> None:
+        place = f", column {column}" if column else ""
+        more = f"; {rows:,} rows in all" if rows > 1 else ""
+        super().__init__(
+            f"Row {row:,} of {table}{place}: {fault}{more}",
+            where=file,
+            todo=MAP if column else EVEN,
+        )
+        named = {"row": row, "column": column, "rows": rows, "table": table, "file": file}
+        self._given: tuple[str, dict[str, Any]] = (fault, named)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (self._given,)
+
+
+def _rebuild(given: tuple[str, dict[str, Any]]) -> UnreadableError:
+    return UnreadableError(given[0], **given[1])
+
+
+def read_told(text: str) -> tuple[str, str]:
+    """Return the first line of an error's text, and what to do, if both may be told; else "".
+
+    Parameters
+    ----------
+    text
+        What a `WorkbenchError` prints.
+
+    Examples
+    --------
+    >>> read_told("No exam is left: Ivanova")
+    ('', '')
+    >>> read_told("The table is not UTF-8")[0]
+    'The table is not UTF-8'
+    """
+    line = text.split("\n", 1)[0]
+    for pattern, todo in _PATTERNS.items():
+        if found := pattern.fullmatch(line):
+            return line, todo or (MAP if found["column"] else EVEN)
+    return "", ""
