@@ -15,8 +15,9 @@ from tests.toy import write_notebook
 from workbench.disclosure.cells import protect
 from workbench.disclosure.policy import Policy
 from workbench.exchange import verification
+from workbench.exchange.contents import write_folder
 from workbench.exchange.envelope import seal
-from workbench.exchange.keys import make_key, read_key
+from workbench.exchange.keys import Key, make_key, read_key
 from workbench.exchange.manifest import (
     ENVELOPE,
     MANIFEST,
@@ -25,6 +26,7 @@ from workbench.exchange.manifest import (
     RunMark,
     SiteMark,
     StudyMark,
+    TableMark,
 )
 from workbench.exchange.verification import Release
 from workbench.provenance import OutputRecord, RunRecord, StepRecord, write_record
@@ -158,15 +160,22 @@ def summarise(study: Study, rows: Rows) -> dict[str, Summary]:
 def write_study(folder: Path, text: str = STUDY) -> Study:
     """Write the study with an empty sites.toml."""
     folder.mkdir(parents=True)
-    (folder / "codelists").mkdir()
     codes = {"modality": ("CT", "MR", "US"), "sex": ("F", "M")}
-    for name, labels in codes.items():
-        lines = "".join(f"{code},DCM,{code},{code},{code}\n" for code in labels)
-        (folder / f"codelists/{name}.csv").write_text(CODES + lines + ENDS)
+    write_codelists(
+        folder, {name: [(c, c, c, c) for c in labels] for name, labels in codes.items()}
+    )
     (folder / "study.toml").write_text(text)
     write_notebook(folder / "01_count.ipynb", "How many?")
     (folder / "sites.toml").write_text("")
     return read_study(folder)
+
+
+def write_codelists(folder: Path, codelists: dict[str, list[tuple[str, str, str, str]]]) -> None:
+    """Write the codelists of a study: code and labels in English, Russian and Chinese."""
+    (folder / "codelists").mkdir()
+    for name, codes in codelists.items():
+        lines = "".join(f'{c},DCM,"{en}",{ru},{zh}\n' for c, en, ru, zh in codes)
+        (folder / f"codelists/{name}.csv").write_text(CODES + lines + ENDS, encoding="utf-8")
 
 
 def write_site(
@@ -185,11 +194,12 @@ def write_site(
     return read_site(folder)
 
 
-def pin(study: Study, name: str, public: str, kind: str, more: str = "") -> None:
+def pin(study: Study, name: str, public: str, kind: str, more: str = "", title: str = "") -> None:
     """Add a key to the study's sites.toml."""
-    with (study.folder / "sites.toml").open("a") as file:
+    title = json.dumps(title or f"Site {name}", ensure_ascii=False)
+    with (study.folder / "sites.toml").open("a", encoding="utf-8") as file:
         file.write(
-            f'[[site]]\nid = "{name}"\nname = "Site {name}"\npublic_key = "{public}"\n'
+            f'[[site]]\nid = "{name}"\nname = {title}\npublic_key = "{public}"\n'
             f'kind = "{kind}"\nvalid_from = 2026-01-01\n{more}'
         )
 
@@ -302,6 +312,35 @@ def make_hospital(
     return Hospital(study, site, summarise(study, make_rows(seed, **rows)), folder / "runs")
 
 
+def make_manifest(
+    study: Study,
+    name: str,
+    policy: Policy,
+    *,
+    run: str = "0" * 12,
+    parameters: dict[str, object] | None = None,
+    **changes: object,
+) -> Manifest:
+    """Return the manifest of a pretend site's first release, which names no tables yet."""
+    none = {"steps": {}, "inputs": {}, "software": {}}
+    fields = {
+        "what": "release",
+        "id": "0" * 16,
+        "counter": 1,
+        "supersedes": None,
+        "created": TODAY,
+        "key": "0" * 16,
+        "study": StudyMark(id=study.id, version=study.version, digest=study.digest),
+        "site": SiteMark(id=name, name=f"Site {name}", kind="pretend"),
+        "policy": PolicyMark(**policy.as_dict()),
+        "tables": {},
+        "not_answered": {},
+        "reviews": [],
+        "run": RunMark(id=run, workbench="0" * 64, parameters=parameters or {}, **none),
+    }
+    return Manifest(**(fields | changes))
+
+
 def make_release(
     study: Study,
     name: str,
@@ -314,29 +353,28 @@ def make_release(
     """Return a release of exact Summaries as `verify` would, without check, files or signature."""
     policy = policy or Policy()
     views = {o.name: protect(summaries[o.name], policy) for o in study.released}
-    manifest = Manifest(
-        what="release",
-        id="0" * 16,
-        counter=1,
-        supersedes=None,
-        created=TODAY,
-        key="0" * 16,
-        study=StudyMark(id=study.id, version=study.version, digest=study.digest),
-        site=SiteMark(id=name, name=f"Site {name}", kind="pretend"),
-        policy=PolicyMark(**policy.as_dict()),
-        tables={},
-        not_answered={},
-        reviews=[],
-        run=RunMark(
-            id="0" * 12,
-            parameters={"years": years},
-            workbench="0" * 64,
-            steps={},
-            inputs={},
-            software={},
-        ),
-    )
+    manifest = make_manifest(study, name, policy, parameters={"years": years})
     return Release(manifest, views, kind, "0" * 64, _seal=verification._SEAL)
+
+
+def write_release(
+    folder: Path, manifest: Manifest, key: Key, summaries: dict[str, Summary]
+) -> None:
+    """Write a signed release of exact Summaries, protected each alone and not checked together."""
+    policy = Policy(**manifest.policy.model_dump())
+    views = {name: protect(summary, policy) for name, summary in summaries.items()}
+    files = {name: render_summary(view) for name, view in views.items()}
+    tables = {
+        name: TableMark(
+            kind=views[name].kind,
+            sha256=hashlib.sha256(content).hexdigest(),
+            bytes=len(content),
+            suppressed=int((views[name].status["patients"] == "suppressed").sum()),
+        )
+        for name, content in files.items()
+    }
+    manifest = manifest.model_copy(update={"tables": tables, "key": key.id})
+    write_folder(folder, manifest.model_copy(update={"id": manifest.content}), key, files)
 
 
 def flip(text: str) -> str:

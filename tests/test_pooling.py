@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.released import make_hospital, make_release, make_rows, summarise, write_study
 from workbench.disclosure.policy import Policy
 from workbench.errors import PoolingError
+from workbench.exchange.envelope import RefusedError
 from workbench.exchange.verification import verify_all
 from workbench.pooled.file import POOLED
 from workbench.pooled.histogram import QUANTILES
@@ -255,8 +256,9 @@ def test_a_release_that_contradicts_itself_is_refused(study):
     view = north.tables["makers"]
     view.data["patients"].loc[{"modality": "CT"}] = 100_000
     view.data["exams"].loc[{"modality": "CT"}] = 100_000
-    with pytest.raises(PoolingError, match="contradicts"):
+    with pytest.raises(RefusedError, match="contradicts") as refused:
         pool([north], study)
+    assert refused.value.reason == "contradiction"
 
 
 # ---- files

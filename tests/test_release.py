@@ -1,17 +1,22 @@
 """What may be packed, and every way in which a received release can be wrong."""
 
 import datetime as dt
+import hashlib
 import json
+import multiprocessing
 import os
+import resource
 import shutil
 import stat
 
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
 from tests.released import (
     STUDY,
     TODAY,
+    Hospital,
     flip,
     make_hospital,
     make_rows,
@@ -19,22 +24,24 @@ from tests.released import (
     summarise,
     write_study,
 )
-from workbench.disclosure.ledger import Ledger
-from workbench.errors import DisclosureError, ReleaseError
+from workbench.errors import DisclosureError, ReleaseError, WorkbenchError
 from workbench.exchange.envelope import RefusedError, canonical
 from workbench.exchange.keys import key_id, make_key, read_key
 from workbench.exchange.manifest import ENVELOPE, MANIFEST
+from workbench.exchange.places import pooled_of, received_of
 from workbench.exchange.received import Received
 from workbench.exchange.verification import Release
+from workbench.pooling import pool, write_pooled
 from workbench.release import (
     check_release,
     find_releases,
-    ledger_path,
+    open_ledger,
     pack,
     verify,
     verify_all,
     withdraw,
 )
+from workbench.running.disk import remove
 from workbench.study import read_study
 from workbench.summaries import counts
 from workbench.summaries.summary import Summary, labelled
@@ -54,7 +61,6 @@ def packed(tmp_path_factory):
 @pytest.fixture
 def north(packed, tmp_path):
     """A copy of the packed hospital."""
-    from tests.released import Hospital
     from workbench.site import read_site
 
     shutil.copytree(packed, tmp_path / "copy")
@@ -137,11 +143,11 @@ def test_the_outputs_that_are_not_declared_for_release_stay(north):
 
 def test_packing_again_changes_nothing(north):
     before = {path.name: path.read_bytes() for path in north.out.iterdir()}
-    entries = len(Ledger(ledger_path(north.site, north.run())).entries())
+    entries = len(open_ledger(north.site, north.runs).entries())
     again = north.pack(today=TODAY + dt.timedelta(days=9))
     assert (again.manifest.counter, again.manifest.created) == (1, TODAY)
     assert {path.name: path.read_bytes() for path in north.out.iterdir()} == before
-    assert len(Ledger(ledger_path(north.site, north.run())).entries()) == entries
+    assert len(open_ledger(north.site, north.runs).entries()) == entries
 
 
 def test_packing_again_without_the_ledger_changes_nothing(north):
@@ -246,7 +252,7 @@ def doubtful(north):
     shutil.rmtree(north.out)
     shutil.rmtree(north.runs)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("workbench.release.check", check)
+        patch.setattr("workbench.exchange.checked.check", check)
         yield north
 
 
@@ -265,7 +271,7 @@ def test_a_review_needs_a_person_a_reason_and_a_date(doubtful, missing):
     with pytest.raises(DisclosureError):
         doubtful.pack(**missing)
     assert not doubtful.out.exists()
-    assert Ledger(ledger_path(doubtful.site, doubtful.run())).entries() == []
+    assert open_ledger(doubtful.site, doubtful.runs).entries() == []
 
 
 def test_an_approval_is_signed_in_without_the_numbers_it_judged(doubtful):
@@ -280,7 +286,9 @@ def test_a_failing_finding_cannot_be_approved(north, monkeypatch):
     from workbench.findings import Finding
 
     failing = Finding("fail", "exposed", "A cell is given away", "exams")
-    monkeypatch.setattr("workbench.release.check", lambda *_: Checked({}, [failing, failing]))
+    monkeypatch.setattr(
+        "workbench.exchange.checked.check", lambda *_: Checked({}, [failing, failing])
+    )
     with pytest.raises(DisclosureError, match="1 more"):
         north.pack()
 
@@ -331,6 +339,188 @@ def test_no_one_makes_a_release_by_hand(north):
     manifest = verify(north.out, north.study).manifest
     with pytest.raises(ReleaseError, match="by hand"):
         Release(manifest, {}, "real", "0" * 64)
+
+
+# ---- what was checked is what is packed
+
+
+def test_what_was_shown_is_packed_whatever_became_of_the_run(north):
+    north.summaries = summarise(north.study, make_rows(2, patients=400))
+    checked = check_release(north.run(), north.study, north.site)
+    shown = {name: render_summary(view) for name, view in checked.views.items()}
+    north.summaries = summarise(north.study, make_rows(3, patients=900))
+    north.run()  # the same folder, with other outputs and a record that fits them
+    pack(checked, north.study, north.site, out=north.out, today=TODAY)
+    assert {path.stem: path.read_bytes() for path in north.out.glob("*.csv")} == shown
+
+
+def test_a_view_changed_after_the_check_is_not_packed(north):
+    north.summaries = summarise(north.study, make_rows(2, patients=400))
+    checked = check_release(north.run(), north.study, north.site)
+    checked.views["makers"].data["patients"].values[0] += 5
+    with pytest.raises(ReleaseError, match="changed since"):
+        pack(checked, north.study, north.site, out=north.out)
+    assert verify(north.out, north.study).manifest.counter == 1
+
+
+def test_what_was_checked_is_packed_for_its_own_study_and_site_alone(north, tmp_path):
+    checked = check_release(north.run(), north.study, north.site)
+    south = make_hospital(tmp_path, north.study, "south", 2)
+    with pytest.raises(ReleaseError, match="another study or site"):
+        pack(checked, north.study, south.site, out=south.out)
+    assert not south.out.exists()
+
+
+def test_no_one_makes_a_check_by_hand(north):
+    checked = check_release(north.run(), north.study, north.site)
+    with pytest.raises(ReleaseError, match="by hand"):
+        type(checked)(
+            views=checked.views, findings=[], offer=checked.offer, after="", digest=checked.digest
+        )
+
+
+def test_a_check_is_of_no_use_once_the_ledger_grew(north):
+    north.summaries = summarise(north.study, make_rows(2, patients=400))
+    checked = check_release(north.run(), north.study, north.site)
+    ledger = open_ledger(north.site, north.runs)
+    entries = [e for e in ledger.entries() if e.table == "makers"]
+    exact, views = ({"t": getattr(entries[0], part)} for part in ("exact", "view"))
+    ledger.append("other:1:0", exact, views, entries[0].policy, "2026-11-22")
+    before = (north.out / MANIFEST).read_bytes()
+    with pytest.raises(DisclosureError, match="grew since") as refused:
+        pack(checked, north.study, north.site, out=north.out)
+    assert refused.value.todo == "Run the command again"
+    assert (north.out / MANIFEST).read_bytes() == before
+
+
+def _pack_at_once(folder, site, run, barrier, told):
+    """Check one study's run, wait until the other is checked too, and pack."""
+    from workbench.site import read_site
+
+    study, site = read_study(folder), read_site(site)
+    checked = check_release(run, study, site)
+    barrier.wait(50)
+    try:
+        told.put(pack(checked, study, site, out=folder / "releases/north", today=TODAY).site)
+    except DisclosureError as error:
+        told.put(error.what)
+
+
+@pytest.mark.timeout(120)
+def test_of_two_studies_released_at_once_one_must_be_checked_again(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    context = multiprocessing.get_context("spawn")
+    barrier, told = context.Barrier(2), context.Queue()
+    hospital = make_hospital(tmp_path, write_study(tmp_path / "a"), "north", 1)
+    text = STUDY.replace('id = "small"', 'id = "large"')
+    other = write_study(tmp_path / "b", text)
+    summaries = summarise(other, make_rows(4, patients=500))
+    twin = Hospital(other, hospital.site, summaries, hospital.runs)
+    processes = [
+        context.Process(
+            target=_pack_at_once,
+            args=(one.study.folder, one.site.folder, one.run(), barrier, told),
+        )
+        for one in (hospital, twin)
+    ]
+    for process in processes:
+        process.start()
+    said = sorted(told.get(timeout=60) for _ in processes)
+    for process in processes:
+        process.join()
+    assert said == ["The ledger grew since this was checked", "north"]
+    assert len(open_ledger(hospital.site, hospital.runs).releases()) == 1
+
+
+# ---- folders that cannot be used
+
+
+@pytest.fixture
+def small_disk():
+    """A disk on which no file can be larger than some bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size=200: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_leaves_release_ledger_and_list_as_they_were(north, tmp_path, small_disk):
+    log = tmp_path / "received.jsonl"
+    release = verify(north.out, north.study, log)
+    before = log.read_bytes()
+    north.summaries = summarise(north.study, make_rows(2, patients=400))
+    checked = check_release(north.run(), north.study, north.site)
+    small_disk()
+    with pytest.raises(WorkbenchError, match=r"cannot be written|No space") as full:
+        pack(checked, north.study, north.site, out=north.out)
+    assert full.value.todo
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert len(open_ledger(north.site, north.runs).releases()) == 1
+    assert verify(north.out, north.study, log).id == release.id
+    assert pack(checked, north.study, north.site, out=north.out).manifest.counter == 2
+    small_disk(len(before) + 50)  # within the line
+    with pytest.raises(WorkbenchError, match="No space"):
+        verify(north.out, north.study, log)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert log.read_bytes() == before
+    assert verify(north.out, north.study, log).manifest.counter == 2
+
+
+def _find(north, _):
+    shutil.rmtree(north.out.parent)
+    north.out.parent.write_text("x")
+    find_releases(north.study)
+
+
+def _withdraw(north, inside):
+    north.runs = inside
+    withdrawn(north)
+
+
+IN_THE_WAY = {
+    "find": _find,
+    "pack": lambda north, inside: pack(north.run(), north.study, north.site, out=inside),
+    "pool": lambda north, inside: write_pooled(
+        pool([verify(north.out, north.study)], north.study), inside
+    ),
+    "receive": lambda north, inside: verify(north.out, north.study, inside),
+    "verify": lambda north, inside: verify(inside.parent, north.study),
+    "withdraw": _withdraw,
+}
+
+
+@pytest.mark.parametrize("name", IN_THE_WAY)
+def test_a_file_in_the_place_of_a_folder_is_named(north, tmp_path, name):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(WorkbenchError) as refused:
+        IN_THE_WAY[name](north, tmp_path / "file" / "inside")
+    assert type(refused.value) is not WorkbenchError
+    assert refused.value.where
+    assert refused.value.todo
+
+
+def test_a_deep_folder_in_a_release_is_refused_and_left(north):
+    deep = north.out / "a"
+    deep.mkdir()
+    here = os.getcwd()  # noqa: PTH109
+    os.chdir(deep)
+    for _ in range(1200):
+        os.mkdir("a")  # noqa: PTH102
+        os.chdir("a")
+    os.chdir(here)
+    assert refused(north) == "added_file"
+    north.summaries = summarise(north.study, make_rows(2, patients=400))
+    with pytest.raises(ReleaseError, match="something besides"):
+        north.pack()
+    assert deep.is_dir()
+    remove(deep)
+
+
+def test_an_old_release_that_was_kept_beside_the_new_one_stays(north):
+    shutil.copytree(north.out, north.out.with_name("north.old"))
+    north.summaries = summarise(north.study, make_rows(2, patients=400))
+    north.pack()
+    assert verify(north.out.with_name("north.old"), north.study).manifest.counter == 1
+    assert sorted(p.name for p in north.out.parent.iterdir()) == ["north", "north.old"]
 
 
 # ---- tampering: each is refused with its own reason
@@ -489,8 +679,18 @@ def _all_the_same(hospital):
     hospital.sign(tables={"exams": render_summary(view)})
 
 
+def _contradiction(hospital):
+    """Say that far more patients had a CT than another table of the site leaves room for."""
+    view = table(hospital, "makers")
+    for field in ("exams", "patients"):
+        view = changed(view, field, 100_000, modality="CT")
+        view = changed(view, field, 100_000, modality="all")
+    hospital.sign(tables={"makers": render_summary(view)})
+
+
 US_M = {"modality": "US", "sex": "M"}
 TAMPERINGS = {
+    "a table that contradicts another": ("contradiction", _contradiction),
     "changed file": ("changed_file", _edit("exams.csv", lambda b: b.replace(b"CT", b"MR", 1))),
     "appended to a file": ("changed_file", _edit("dose.csv", lambda b: b + b"\n")),
     "added file": ("added_file", lambda h: (h.out / "notes.txt").write_text("x")),
@@ -799,7 +999,91 @@ def test_a_changed_list_is_noticed(north, tmp_path, change):
     assert refused(north, received=log) == "received_broken"
 
 
+def _two_lines(north, log):
+    verify(north.out, north.study, log)
+    north.summaries = summarise(north.study, make_rows(2, patients=400))
+    north.pack()
+    verify(north.out, north.study, log)
+    return log.read_bytes().splitlines(keepends=True)
+
+
+@pytest.mark.parametrize("kept", [0, 1, None])
+def test_lines_cut_from_the_end_of_the_list_are_noticed(north, tmp_path, kept):
+    log = tmp_path / "received.jsonl"
+    lines = _two_lines(north, log)
+    log.unlink() if kept is None else log.write_bytes(b"".join(lines[:kept]))
+    assert refused(north, received=log) == "received_broken"
+    log.write_bytes(b"".join(lines))
+    assert verify(north.out, north.study, log).manifest.counter == 2
+
+
+def test_a_stop_between_line_and_head_is_taken_up(north, tmp_path):
+    log = tmp_path / "received.jsonl"
+    verify(north.out, north.study, log)
+    before = Received(log).head.read_bytes()
+    _two_lines(north, log)
+    Received(log).head.write_bytes(before)
+    assert verify(north.out, north.study, log).manifest.counter == 2
+    assert len(Received(log).read()) == 2
+
+
+def test_a_list_without_a_head_is_read_and_gets_one(north, tmp_path):
+    log = tmp_path / "received.jsonl"
+    verify(north.out, north.study, log)
+    Received(log).head.unlink()
+    lines = _two_lines(north, log)
+    assert Received(log).head.read_text() == hashlib.sha256(lines[-1]).hexdigest() + "\n"
+
+
+def test_a_list_that_lacks_what_was_pooled_is_noticed(north):
+    log = received_of(north.study)
+    release = verify(north.out, north.study, log)
+    lines = log.read_bytes()
+    write_pooled(pool([release], north.study), pooled_of(north.study))
+    assert verify(north.out, north.study, log).id == release.id
+    log.unlink()
+    Received(log).head.unlink()  # list and head are lost together
+    assert refused(north, received=log) == "received_broken"
+    log.write_bytes(lines)
+    assert verify(north.out, north.study, log).id == release.id
+
+
+def test_to_look_is_not_to_receive(north, tmp_path):
+    log = tmp_path / "received.jsonl"
+    old = tmp_path / "aaa"
+    shutil.copytree(north.out, old)
+    withdrawn(north)
+    found = verify_all([old, north.out], north.study, log, record=False)
+    assert {error.reason for error in found.refusals.values()} == {"withdrawn"}
+    assert len(found.refusals) == 2
+    assert list(tmp_path.glob("received*")) == []
+
+
+def test_what_contradicts_itself_is_not_received(north, tmp_path):
+    _contradiction(north)
+    assert refused(north, received=tmp_path / "received.jsonl") == "contradiction"
+    assert list(tmp_path.glob("received*")) == []
+
+
+def test_a_known_release_is_verified_where_nothing_can_be_written(north, tmp_path, small_disk):
+    log = tmp_path / "received.jsonl"
+    verify(north.out, north.study, log)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("received*")}
+    small_disk()
+    assert verify(north.out, north.study, log).site == "north"
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("received*")} == before
+
+
 # ---- several releases
+
+
+def test_folders_of_one_name_are_told_apart(north, tmp_path):
+    twin = tmp_path / "elsewhere" / "north"
+    shutil.copytree(north.out, twin)
+    (twin / "exams.csv").unlink()
+    found = verify_all([north.out, twin], north.study)
+    assert [release.site for release in found.releases] == ["north"]
+    assert {name: e.reason for name, e in found.refusals.items()} == {str(twin): "missing_file"}
 
 
 def test_all_releases_of_a_study(north, tmp_path):

@@ -16,13 +16,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from workbench.errors import PoolingError, show
+from workbench.exchange.consistency import COUNTS
 from workbench.exchange.manifest import PolicyMark
 from workbench.exchange.verification import Release
 from workbench.pooled.file import read_pooled, write_pooled
 from workbench.pooled.heterogeneity import compare_sites
 from workbench.pooled.histogram import pool_histogram
 from workbench.pooled.table import QUANTITY, Heterogeneity, Pooled, PooledTable, Used, blank, fill
-from workbench.pooled.told import COUNTS, Told, read_told, stacked
+from workbench.pooled.told import Told, read_told, stacked
 from workbench.statistics.bounds import Bounds, mean_bounds, sd_bounds
 from workbench.study import Output, Study
 
@@ -50,8 +51,7 @@ def pool(releases: Iterable[Release], study: Study) -> Pooled:
     ------
     PoolingError
         If something is no verified release, if two are of one site or of another study, if demo
-        and real keys are mixed, if the sites ran with other parameters, or if a release
-        contradicts itself.
+        and real keys are mixed, or if the sites ran with other parameters.
     """
     ordered = _together(releases, study)
     told = {release.site: read_told(release) for release in ordered}
@@ -95,12 +95,18 @@ def _together(releases: Iterable[Release], study: Study) -> list[Release]:
                 todo="Open them with verify",
             )
     if not given:
-        raise PoolingError("There is no release to pool", todo="Verify at least one")
+        raise PoolingError(
+            "There is no release to pool",
+            where="releases",
+            todo="Put the folders that the sites sent there, and verify them",
+        )
     ordered = sorted(given, key=lambda release: release.site)
     for before, release in pairwise(ordered):
         if before.site == release.site:
             raise PoolingError(
-                f"There are two releases of {release.site}", todo="Pool one release a site"
+                f"There are two releases of {release.site}",
+                where=release.site,
+                todo="Pool one release a site",
             )
     if len({release.kind for release in ordered}) > 1:
         demo = [release.site for release in ordered if release.kind == "demo"]

@@ -8,18 +8,19 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.disclosure.check import Checked, check
-from workbench.disclosure.ledger import Ledger
-from workbench.errors import ReleaseError
+from workbench.errors import ReleaseError, show
 from workbench.exchange.approval import approve, make_approval, refuse_failed
+from workbench.exchange.checked import CheckedRun, check_release, ledger_of, open_ledger
 from workbench.exchange.contents import write_folder
 from workbench.exchange.envelope import RefusedError
-from workbench.exchange.keys import Key, Pin, read_key, require_outside_repository
+from workbench.exchange.keys import Key, Pin, read_key
 from workbench.exchange.manifest import (
+    ENVELOPE,
     MANIFEST,
     Manifest,
     PolicyMark,
@@ -28,28 +29,27 @@ from workbench.exchange.manifest import (
     StudyMark,
     TableMark,
 )
-from workbench.exchange.offer import HasFolder, Offer, read_offer
+from workbench.exchange.offer import HasFolder
+from workbench.exchange.trust import read_authentic
 from workbench.exchange.verification import (
     Release,
     Verified,
     find_releases,
     read_pins_of,
-    read_signed,
     verify,
     verify_all,
 )
 from workbench.site import Site
 from workbench.study import Study
-from workbench.summaries.table import render_summary
 
 __all__ = [
-    "Checked",
+    "CheckedRun",
     "RefusedError",
     "Release",
     "Verified",
     "check_release",
     "find_releases",
-    "ledger_path",
+    "open_ledger",
     "pack",
     "verify",
     "verify_all",
@@ -60,55 +60,8 @@ SOFTWARE = ("python", "dask", "numpy", "pandas", "polars", "scipy", "xarray")
 """Packages whose version a manifest names; the lock names them all."""
 
 
-def ledger_path(site: Site, run_folder: Path) -> Path:
-    """Return where a site's ledger lies.
-
-    Beside the site.toml of a real site, which must be outside of every git work tree. The ledger
-    of a public or pretend site protects nobody, and lies with the runs, out of the repository.
-
-    Raises
-    ------
-    ReleaseError
-        If a real site lies in a git work tree.
-    """
-    return _ledger_path(site, run_folder.resolve().parents[2])
-
-
-def _ledger_path(site: Site, runs: Path) -> Path:
-    if site.kind != "real":
-        return runs.resolve() / ".ledgers" / f"{site.id}.jsonl"
-    path = site.folder / "ledger.jsonl"
-    require_outside_repository(path, "The ledger of a real site")
-    return path
-
-
-def check_release(run: HasFolder | Path, study: Study, site: Site) -> Checked:
-    """Return what of a run may leave, and what the check found.
-
-    Parameters
-    ----------
-    run
-        A finished run, or its folder.
-    study, site
-        What ran, and where.
-
-    Returns
-    -------
-    Checked
-        `views` are the tables that would be packed, `findings` what a person must look at.
-
-    Raises
-    ------
-    ReleaseError
-        If the run cannot be released at all: a sample, unfinished, or of another study or site.
-    """
-    offer = read_offer(run, study, site)
-    ledger = _ledger(ledger_path(site, offer.folder))
-    return check(offer.summaries, offer.policy, ledger.entries())
-
-
 def pack(
-    run: HasFolder | Path,
+    run: CheckedRun | HasFolder | Path,
     study: Study,
     site: Site,
     *,
@@ -118,7 +71,7 @@ def pack(
     date: dt.date | None = None,
     today: dt.date | None = None,
 ) -> Release:
-    """Check a run, and write what may leave as a signed release folder.
+    """Write what may leave, as it was checked and shown, as a signed release folder.
 
     The same tables give the same release again, and add nothing to the ledger; other tables give
     a release that supersedes the one in `out`. The ledger is written before the folder gets its
@@ -127,7 +80,8 @@ def pack(
     Parameters
     ----------
     run
-        A finished run, or its folder.
+        What `check_release` returned, which is packed as it is; or a finished run, or its folder,
+        which is checked first.
     study, site
         What ran, and where; the site's key signs.
     out
@@ -144,41 +98,45 @@ def pack(
     Raises
     ------
     DisclosureError
-        If a finding fails, or needs review and is not approved.
+        If a finding fails, or needs review and is not approved; or if the ledger grew since the
+        check, which then did not see all that was released.
     ReleaseError
         If the run cannot be released at all, or the site has no key that may sign.
     """
-    offer = read_offer(run, study, site)
     key = _signing_key(site)
     today = today or dt.datetime.now(dt.UTC).date()
-    ledger = _ledger(ledger_path(site, offer.folder))
-    packed = read_packed(out)
-    if site.kind == "real" and packed and _label(packed) not in ledger.releases():
-        raise ReleaseError(
-            "The ledger does not know the release that was packed last",
-            where=f"{ledger.path.name}, release {packed.id}",
-            todo="Restore the ledger: without it nobody can tell what was released before",
-        )
-    last = _last(study, ledger.releases(), packed)
-    checked = check(offer.summaries, offer.policy, ledger.entries())
+    checked = run if isinstance(run, CheckedRun) else check_release(run, study, site)
     refuse_failed(checked.findings)
-    manifest = _manifest(offer, study, site, key, checked)
-    if manifest.content == last.id:
-        with contextlib.suppress(RefusedError):  # what lies there is not whole: pack it again
-            return verify(out, study, pins=[_own(site, key)])
-    manifest = manifest.model_copy(
-        update={
-            "id": manifest.content,
-            "counter": last.place + 1,
-            "supersedes": last.id or None,
-            "created": today,
-            "reviews": approve(checked.findings, approver, reason, date, today),
-        }
-    )
-    ledger.append(_label(manifest), offer.summaries, checked.views, offer.policy, today.isoformat())
-    files = {name: render_summary(view) for name, view in checked.views.items()}
-    write_folder(out, manifest, key, files)
-    return verify(out, study, pins=[_own(site, key)])
+    files = checked.render(study, site)
+    offer = checked.offer
+    ledger = ledger_of(checked, site)
+    with ledger.locked():
+        packed = read_packed(out)
+        if site.kind == "real" and packed and _label(packed) not in ledger.releases():
+            raise ReleaseError(
+                "The ledger does not know the release that was packed last",
+                where=f"{ledger.path.name}, release {packed.id}",
+                todo="Restore the ledger: without it nobody can tell what was released before",
+            )
+        last = _last(study, ledger.releases(), packed)
+        manifest = _manifest(checked, files, study, site, key)
+        if manifest.content == last.id:
+            with contextlib.suppress(RefusedError):  # what lies there is not whole: pack it again
+                return verify(out, study, pins=[_own(site, key)])
+        manifest = manifest.model_copy(
+            update={
+                "id": manifest.content,
+                "counter": last.place + 1,
+                "supersedes": last.id or None,
+                "created": today,
+                "reviews": approve(checked.findings, approver, reason, date, today),
+            }
+        )
+        views = checked.views
+        label, day = _label(manifest), today.isoformat()
+        ledger.append(label, offer.summaries, views, offer.policy, day, after=checked.after)
+        write_folder(out, manifest, key, files)
+        return verify(out, study, pins=[_own(site, key)])
 
 
 def withdraw(
@@ -219,34 +177,35 @@ def withdraw(
     """
     key = _signing_key(site)
     today = today or dt.datetime.now(dt.UTC).date()
-    ledger = _ledger(_ledger_path(site, runs))
-    known = ledger.releases()
-    release = _packed_here(study, site, key, out, known)
-    manifest = release.model_copy(
-        update={
-            "what": "withdrawal",
-            "counter": _last(study, known, release).place + 1,
-            "supersedes": release.id,
-            "created": today,
-            "key": key.id,
-            "tables": {},
-            "not_answered": {},
-            "reviews": [],
-            "run": None,
-            "withdrawn": make_approval(approver, reason, date, today),
-        }
-    )
-    manifest = manifest.model_copy(update={"id": manifest.content})
-    ledger.withdraw(_label(manifest), today.isoformat())
-    write_folder(out, manifest, key, {})
-    return manifest
+    ledger = open_ledger(site, runs)
+    with ledger.locked():
+        known = ledger.releases()
+        release = _packed_here(study, site, key, out, known)
+        manifest = release.model_copy(
+            update={
+                "what": "withdrawal",
+                "counter": _last(study, known, release).place + 1,
+                "supersedes": release.id,
+                "created": today,
+                "key": key.id,
+                "tables": {},
+                "not_answered": {},
+                "reviews": [],
+                "run": None,
+                "withdrawn": make_approval(approver, reason, date, today),
+            }
+        )
+        manifest = manifest.model_copy(update={"id": manifest.content})
+        ledger.withdraw(_label(manifest), today.isoformat())
+        write_folder(out, manifest, key, {})
+        return manifest
 
 
 def _packed_here(study: Study, site: Site, key: Key, out: Path, known: Sequence[str]) -> Manifest:
     """Return the manifest of a release that this site made, whatever became of its tables."""
     pins = [_own(site, key), *(pin for pin in read_pins_of(study) if pin.id == site.id)]
     try:
-        manifest = read_signed(out, pins)
+        manifest = read_authentic(out, pins)[1]
     except RefusedError:
         packed = read_packed(out)
         if packed is None or _label(packed) not in known:
@@ -276,18 +235,32 @@ def read_packed(out: Path) -> Manifest | None:
     Raises
     ------
     RefusedError
-        If there is a folder without a readable manifest.
+        If the manifest cannot be read.
+    ReleaseError
+        If the folder holds no release, or something besides: it would be replaced as a whole.
     """
-    if not out.exists():
-        return None
     try:
-        return Manifest.parse((out / MANIFEST).read_bytes())
+        if not os.path.lexists(out):
+            return None
+        manifest = Manifest.parse((out / MANIFEST).read_bytes())
+        strange = [p.name for p in out.iterdir() if not _is_file_of_release(p)]
     except OSError as error:
         raise ReleaseError(
             "The folder holds no release, and is left as it is",
-            where=out.name,
+            where=f"{out.name}: {error.strerror}",
             todo="Name another folder, or remove it",
         ) from error
+    if strange:
+        raise ReleaseError(
+            "The release folder holds something besides the release, and is left as it is",
+            where=f"{out.name}/{show(min(strange))}",
+            todo="Move it elsewhere",
+        )
+    return manifest
+
+
+def _is_file_of_release(path: Path) -> bool:
+    return path.is_file() and (path.name in (MANIFEST, ENVELOPE) or path.suffix == ".csv")
 
 
 @dataclass(frozen=True)
@@ -310,11 +283,6 @@ def _last(study: Study, known: Sequence[str], packed: Manifest | None) -> _Last:
 def _label(manifest: Manifest) -> str:
     """Return the name of a release or withdrawal in the ledger."""
     return f"{manifest.study.id}:{manifest.counter}:{manifest.id}"
-
-
-def _ledger(path: Path) -> Ledger:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Ledger(path)
 
 
 def _signing_key(site: Site) -> Key:
@@ -344,18 +312,19 @@ def _own(site: Site, key: Key) -> Pin:
     )
 
 
-def _manifest(offer: Offer, study: Study, site: Site, key: Key, checked: Checked) -> Manifest:
-    record = offer.record
-    tables = {}
-    for name in offer.summaries:
-        view = checked.views[name]
-        content = render_summary(view)
-        tables[name] = TableMark(
+def _manifest(
+    checked: CheckedRun, files: Mapping[str, bytes], study: Study, site: Site, key: Key
+) -> Manifest:
+    offer, record = checked.offer, checked.offer.record
+    tables = {
+        name: TableMark(
             kind=view.kind,
-            sha256=hashlib.sha256(content).hexdigest(),
-            bytes=len(content),
+            sha256=hashlib.sha256(files[name]).hexdigest(),
+            bytes=len(files[name]),
             suppressed=int((view.statuses["patients"] == "suppressed").sum()),
         )
+        for name, view in checked.views.items()
+    }
     run = RunMark(
         id=record.run_id,
         parameters=record.parameters,

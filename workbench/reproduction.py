@@ -13,6 +13,7 @@ import numpy as np
 from workbench.errors import ReleaseError, WorkbenchError
 from workbench.exchange.envelope import RefusedError
 from workbench.exchange.manifest import Manifest
+from workbench.exchange.places import POOLED
 from workbench.exchange.verification import verify_all
 from workbench.execution import run_study
 from workbench.pooling import pool, read_pooled
@@ -21,9 +22,6 @@ from workbench.site import Site, read_site
 from workbench.study import Study
 from workbench.summaries.summary import HIDDEN, Summary
 from workbench.summaries.table import read_summary
-
-POOLED = "pooled"
-"""Folder of the pooled tables, beside those of the sites."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,9 @@ def policy_in_force(mark: PolicyMark, study: Study) -> Policy:
     try:
         policy = Policy(mark.threshold, mark.rounding, mark.digits)
         if policy.tighten(study.policy) != policy:
-            raise DisclosureError("It is looser than the study's", todo=f"Use {study.policy}")
+            raise DisclosureError(
+                "It is looser than the study's", where="policy", todo=f"Use {study.policy}"
+            )
     except DisclosureError as error:
         raise RefusedError(
             "policy_looser",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,8 @@ from workbench.exchange.conformance import declared_output, require_declared, re
 from workbench.exchange.envelope import RefusedError, seal
 from workbench.exchange.keys import Key
 from workbench.exchange.manifest import ENVELOPE, MANIFEST, Manifest
-from workbench.running.publication import publish
+from workbench.running.disk import writing
+from workbench.running.publication import sync, sync_tree, write_whole
 from workbench.study import Study
 from workbench.summaries.summary import Summary
 from workbench.summaries.table import LARGEST_FILE, parse_summary
@@ -84,7 +84,15 @@ def read_tables(
 
 def _require_files(folder: Path, manifest: Manifest) -> None:
     expected = {MANIFEST, ENVELOPE, *(f"{name}.csv" for name in manifest.tables)}
-    found = {path.name for path in folder.iterdir()}
+    try:
+        found = {path.name for path in folder.iterdir()}
+    except OSError as error:
+        raise RefusedError(
+            "unreadable",
+            f"The folder cannot be listed: {error.strerror}",
+            where=show(folder.name),
+            todo="Let this user read it, or fetch the release again",
+        ) from error
     for name in sorted(found - expected):
         raise RefusedError(
             "added_file",
@@ -163,19 +171,32 @@ def write_folder(out: Path, manifest: Manifest, key: Key, files: Mapping[str, by
         The key that signs.
     files
         Content of each table by name.
+
+    Raises
+    ------
+    ExecutionError
+        If it cannot be written; an earlier release stays.
     """
     content = manifest.render()
     Manifest.parse(content)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        made.chmod(0o755)
-        (made / MANIFEST).write_bytes(content)
-        (made / ENVELOPE).write_bytes(seal(content, key.id, key.sign))
-        for name, table in files.items():
-            (made / f"{name}.csv").write_bytes(table)
-        # Left by a stop between two renames; the ledger knows the release, so it is made again.
-        shutil.rmtree(out.with_name(f"{out.name}.new"), ignore_errors=True)
-        publish(made, out)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+    written = {MANIFEST: content, ENVELOPE: seal(content, key.id, key.sign)}
+    written |= {f"{name}.csv": table for name, table in files.items()}
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
+            made = Path(folder) / out.name
+            made.mkdir()
+            for name, table in written.items():
+                write_whole(made / name, table)
+            sync_tree(made)
+            old = Path(folder) / "old"
+            if out.exists():
+                out.rename(old)
+            try:
+                # A stop just here leaves no folder; the ledger knows the release: it is made again.
+                made.rename(out)
+            except OSError:
+                if old.exists():
+                    old.rename(out)
+                raise
+            sync(out.parent)

@@ -102,21 +102,29 @@ def make_key(path: Path, kind: Kind) -> Key:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     except FileExistsError:
         raise ReleaseError(
-            "No key was made: the file exists",
-            where=path.name,
-            todo="Rotate: make the new key under a new name, and pin it in sites.toml",
+            "No key was made: the key exists",
+            where=str(path.absolute()),
+            todo="Add --show to print it again; to rotate, name a new file in site.toml",
         ) from None
     except OSError as error:
-        raise ReleaseError(
-            "No key was made",
-            where=f"{path.name}: {error.strerror}",
-            todo="Name a folder that this user may write to, with room",
-        ) from error
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(f"{_HEADER}{kind}\n{_ABOUT[kind]}\n{pem}")
-        file.flush()
-        os.fsync(file.fileno())
+        raise _not_made(path, error) from error
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(f"{_HEADER}{kind}\n{_ABOUT[kind]}\n{pem}")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise _not_made(path, error) from error
     return _key(private, kind)
+
+
+def _not_made(path: Path, error: OSError) -> ReleaseError:
+    return ReleaseError(
+        "No key was made",
+        where=f"{path.absolute()}: {error.strerror}",
+        todo="Name a folder that this user may write to, with room",
+    )
 
 
 def read_key(path: Path) -> Key:
@@ -187,7 +195,7 @@ def require_outside_repository(path: Path, what: str) -> None:
         If a folder above holds `.git`.
     """
     for folder in path.absolute().resolve().parents:
-        if (folder / ".git").exists():
+        if os.path.lexists(folder / ".git"):
             raise ReleaseError(
                 f"{what} may not lie in a git work tree",
                 where=path.name,

@@ -51,8 +51,17 @@ class Offer:
     policy: Policy
 
 
-def read_offer(run: HasFolder | Path, study: Study, site: Site) -> Offer:
+def read_offer(run: HasFolder | Path, study: Study, site: Site, *, sample: bool = False) -> Offer:
     """Return what a run offers for release.
+
+    Parameters
+    ----------
+    run
+        A finished run, or its folder.
+    study, site
+        What ran, and where.
+    sample
+        Whether a sample is read as well: to be looked at, never to be packed.
 
     Raises
     ------
@@ -62,7 +71,7 @@ def read_offer(run: HasFolder | Path, study: Study, site: Site) -> Offer:
     folder = run if isinstance(run, Path) else run.folder
     record = read_record(folder)
     where = f"run {record.run_id}"
-    if record.sample is not None:
+    if record.sample is not None and not sample:
         raise ReleaseError(
             "A sample can never be released", where=where, todo="Run the study without --sample"
         )
@@ -94,8 +103,7 @@ def read_offer(run: HasFolder | Path, study: Study, site: Site) -> Offer:
         if lacking:
             not_answered[output.name] = site.cannot_answer[lacking[0]]
             continue
-        path = folder / record.output_path(output.name)
-        content = path.read_bytes() if path.is_file() else b""
+        content = _read(folder / record.output_path(output.name), f"{where}, {output.name}")
         if hashlib.sha256(content).hexdigest() != digests[output.name]:
             raise ReleaseError(
                 "An output was changed after the run",
@@ -112,3 +120,14 @@ def read_offer(run: HasFolder | Path, study: Study, site: Site) -> Offer:
             todo="Release nothing, or correct [[cannot_answer]] in site.toml",
         )
     return Offer(folder, record, summaries, not_answered, study.policy.tighten(site.policy))
+
+
+def _read(path: Path, where: str) -> bytes:
+    try:
+        return path.read_bytes() if path.is_file() else b""
+    except OSError as error:
+        raise ReleaseError(
+            f"An output cannot be read: {error.strerror}",
+            where=where,
+            todo="Let this user read it, or run the study again",
+        ) from error

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from workbench.disclosure.policy import Policy
+from workbench.display import Card, Displayed
 from workbench.errors import DefinitionError, ReleaseError, show
 from workbench.exchange.conformance import policy_in_force
-from workbench.exchange.contents import read_file, read_tables
-from workbench.exchange.envelope import LIMIT, PAYLOAD_TYPE, RefusedError, read_envelope, signers
-from workbench.exchange.keys import Pin, read_pins, signed_by
-from workbench.exchange.manifest import ENVELOPE, MANIFEST, Manifest
+from workbench.exchange.consistency import Ends, bound_tables
+from workbench.exchange.contents import read_tables
+from workbench.exchange.envelope import RefusedError
+from workbench.exchange.keys import Pin, read_pins
+from workbench.exchange.manifest import MANIFEST, Manifest
+from workbench.exchange.places import POOLED, releases_of
 from workbench.exchange.received import Received
+from workbench.exchange.trust import choose_pin, read_authentic
 from workbench.study import Study
 from workbench.summaries.summary import Summary
 
@@ -28,12 +34,9 @@ GRACE = dt.timedelta(days=30)
 
 _SEAL = object()
 
-NO_RELEASES = ("pooled",)
-"""Folders beside the releases that hold something else."""
 
-
-@dataclass(frozen=True)
-class Release:
+@dataclass(frozen=True, repr=False)
+class Release(Displayed):
     """A release that passed verification; only `verify` makes one.
 
     Parameters
@@ -76,6 +79,17 @@ class Release:
         """The policy it was released under."""
         return Policy(**self.manifest.policy.model_dump())
 
+    @cached_property
+    def ends(self) -> Mapping[str, Ends]:
+        """What each table leaves possible, the others considered; worked out once.
+
+        Raises
+        ------
+        RefusedError
+            If the tables contradict each other.
+        """
+        return bound_tables(self.tables, self.policy, where=self.site)
+
     @property
     def not_answered(self) -> Mapping[str, Mapping[str, str]]:
         """Reason by language, by output that the site cannot answer."""
@@ -85,6 +99,26 @@ class Release:
     def verdict(self) -> str:
         """What the signature proves."""
         return VERDICTS[self.kind]
+
+    def _card(self) -> Card:
+        manifest, policy = self.manifest, self.policy
+        facts = {
+            "study": f"{manifest.study.id} {manifest.study.version}",
+            "release": f"{self.id}, counter {manifest.counter}, made on {manifest.created}",
+            "verified": self.verdict,
+            "policy": f"at least {policy.threshold} patients a cell, counts to {policy.rounding}",
+            "not answered": ", ".join(self.not_answered),
+        }
+        rows = [
+            [
+                name,
+                view.kind,
+                f"{int((view.statuses['patients'] != 'not_applicable').sum()):,}",
+                f"{int((view.statuses['patients'] == 'suppressed').sum()):,}",
+            ]
+            for name, view in self.tables.items()
+        ]
+        return Card(manifest.site.name, facts, ["table", "kind", "cells", "suppressed"], rows)
 
 
 @dataclass(frozen=True)
@@ -96,7 +130,7 @@ class Verified:
     releases
         One a site, in the order of the sites' identifiers.
     refusals
-        The refusal by name of the folder.
+        The refusal by name of the folder; by its path where several have one name.
     """
 
     releases: tuple[Release, ...]
@@ -107,12 +141,29 @@ def find_releases(study: Study) -> tuple[Path, ...]:
     """Return the release folders below the study's `releases`, one a site.
 
     A folder without a manifest is one too: `verify` says what it lacks.
+
+    Raises
+    ------
+    ReleaseError
+        If the folder cannot be read.
     """
-    folders = (study.folder / "releases").glob("[!.]*/")
-    return tuple(sorted(p for p in folders if p.is_dir() and p.name not in NO_RELEASES))
+    place = releases_of(study)
+    if not place.exists():
+        return ()
+    try:
+        found = [path for path in place.iterdir() if path.is_dir()]
+    except OSError as error:
+        raise ReleaseError(
+            f"The releases cannot be listed: {error.strerror}",
+            where=str(place),
+            todo="Let this user read the folder",
+        ) from error
+    return tuple(sorted(p for p in found if p.name != POOLED and not p.name.startswith(".")))
 
 
-def verify_all(folders: Iterable[Path], study: Study, received: Path | None = None) -> Verified:
+def verify_all(
+    folders: Iterable[Path], study: Study, received: Path | None = None, *, record: bool = True
+) -> Verified:
     """Verify several releases, and refuse those that cannot stand side by side.
 
     Of two releases of one site neither is taken. If a release is signed by a real key, those
@@ -125,17 +176,19 @@ def verify_all(folders: Iterable[Path], study: Study, received: Path | None = No
         Release folders.
     study, received
         As for `verify`.
+    record
+        False to look without receiving: nothing is written to the list.
     """
     today = dt.datetime.now(dt.UTC).date()
-    log = None if received is None else Received(received)
+    log = None if received is None else Received(received, record)
     pins = read_pins_of(study)
     judged: dict[str, Release] = {}
     refusals: dict[str, RefusedError] = {}
-    for folder in folders:
+    for name, folder in _named(folders).items():
         try:
-            judged[folder.name] = _judge(folder, study, log, pins, today)
+            judged[name] = _judge(folder, study, log, pins, today)
         except RefusedError as error:
-            refusals[folder.name] = error
+            refusals[name] = error
     passed = {n: release for n, release in judged.items() if release.manifest.what == "release"}
     sites = [release.site for release in passed.values()]
     real = any(release.kind == "real" for release in passed.values())
@@ -152,7 +205,8 @@ def verify_all(folders: Iterable[Path], study: Study, received: Path | None = No
                 "demo_among_real",
                 "A release signed by a published key stands among real ones",
                 where=name,
-                todo="Keep demo and real releases apart",
+                todo="Take the demo sites out of sites.toml and releases, or start your own study with "
+                "'workbench new'",
             )
     kept = []
     # Withdrawals first: a release that one of them names must not be received after it.
@@ -162,6 +216,13 @@ def verify_all(folders: Iterable[Path], study: Study, received: Path | None = No
         except RefusedError as error:
             refusals[name] = error
     return Verified(tuple(sorted(kept, key=lambda release: release.site)), refusals)
+
+
+def _named(folders: Iterable[Path]) -> dict[str, Path]:
+    """Return folders by name; by path where several have one name."""
+    given = list(dict.fromkeys(folder.absolute() for folder in folders))
+    names = Counter(folder.name for folder in given)
+    return {f.name if names[f.name] == 1 else str(f): f for f in given}
 
 
 def verify(
@@ -198,23 +259,12 @@ def verify(
     return _accept(_judge(folder, study, log, pins, today), log, today)
 
 
-def read_signed(folder: Path, pins: Iterable[Pin]) -> Manifest:
-    """Return the manifest that one of the keys signed, whatever lies beside it.
-
-    Raises
-    ------
-    RefusedError
-        If manifest or envelope cannot be read, or none of the keys signed.
-    """
-    return _authentic(folder, pins)[1]
-
-
 def _judge(
     folder: Path, study: Study, log: Received | None, pins: Iterable[Pin], today: dt.date
 ) -> Release:
     """Return a release, or a withdrawal as one without tables, that may be received."""
-    content, manifest, signing = _authentic(folder, pins)
-    pin = _trusted(manifest, signing, today)
+    content, manifest, signing = read_authentic(folder, pins)
+    pin = choose_pin(manifest, signing, today)
     known = None if log is None else log.judge(manifest)
     if pin.revoked is not None and not (known and known.received < pin.revoked):
         raise RefusedError(
@@ -238,7 +288,9 @@ def _judge(
         policy = policy_in_force(manifest.policy, study)
         tables = read_tables(folder, manifest, study, policy)
     digest = hashlib.sha256(content).hexdigest()
-    return Release(manifest, tables, pin.kind, digest, _seal=_SEAL)
+    release = Release(manifest, tables, pin.kind, digest, _seal=_SEAL)
+    _ = release.ends  # refuses tables that contradict each other
+    return release
 
 
 def _accept(release: Release, log: Received | None, today: dt.date) -> Release:
@@ -261,95 +313,6 @@ def read_pins_of(study: Study) -> tuple[Pin, ...]:
     """Return the keys that a study's `sites.toml` pins; none where there is no such file."""
     path = study.folder / "sites.toml"
     return read_pins(path) if path.exists() else ()
-
-
-def _authentic(folder: Path, pins: Iterable[Pin]) -> tuple[bytes, Manifest, tuple[Pin, ...]]:
-    """Return the manifest that a trusted key signed, and the keys that did."""
-    content, sealed = (read_file(folder, name, LIMIT) for name in (MANIFEST, ENVELOPE))
-    envelope = read_envelope(sealed, ENVELOPE)
-    if envelope.payload_type != PAYLOAD_TYPE:
-        raise RefusedError(
-            "other_payload",
-            f"The envelope holds {show(envelope.payload_type)}, not a release",
-            where=ENVELOPE,
-            todo="Fetch the release again, as the Workbench packed it",
-        )
-    if envelope.payload != content:
-        raise RefusedError(
-            "envelope_mismatch",
-            "The manifest is not the one in the envelope",
-            where=MANIFEST,
-            todo=f"Fetch {MANIFEST} and {ENVELOPE} again, from one release",
-        )
-    pins = tuple(pins)
-    keys = signers(envelope, [pin.public_key for pin in pins], signed_by)
-    signing = tuple(pin for pin in pins if pin.public_key in keys)
-    if not signing:
-        hints = {one.key for one in envelope.signatures}
-        if hints & {pin.key for pin in pins}:
-            raise RefusedError(
-                "bad_signature",
-                "The signature is not that of the key it names",
-                where=ENVELOPE,
-                todo="Fetch the release again; if that does not help, ask the site who signed it",
-            )
-        raise RefusedError(
-            "unknown_key",
-            f"sites.toml pins no key {show(', '.join(sorted(hints)))}",
-            where=ENVELOPE,
-            todo="Pin the site's public key, after asking the site by another way",
-        )
-    return content, Manifest.parse(content), signing
-
-
-def _trusted(manifest: Manifest, signing: tuple[Pin, ...], today: dt.date) -> Pin:
-    where = f"{manifest.site.id}, key {manifest.key}"
-    own = [pin for pin in signing if pin.id == manifest.site.id]
-    if not own:
-        raise RefusedError(
-            "wrong_key",
-            f"The key is that of {', '.join(pin.id for pin in signing)}",
-            where=where,
-            todo="A site signs for itself only",
-        )
-    pin = own[0]
-    if manifest.key != pin.key:
-        raise RefusedError(
-            "wrong_key",
-            "The manifest names another key",
-            where=where,
-            todo=f"Ask the site to pack it again with key {pin.key}",
-        )
-    if (manifest.site.kind == "real") != (pin.kind == "real"):
-        raise RefusedError(
-            "wrong_kind_of_key",
-            f"A {manifest.site.kind} site signs with a {pin.kind} key",
-            where=where,
-            todo="Real sites have real keys; public and pretend sites have demo keys",
-        )
-    # The clocks of two sites may lie a time zone apart.
-    if manifest.created > today + dt.timedelta(days=1):
-        raise RefusedError(
-            "from_the_future",
-            f"It was made on {manifest.created}",
-            where=where,
-            todo="Set the clock here, or ask the site to set its own and pack again",
-        )
-    if manifest.created < pin.valid_from:
-        raise RefusedError(
-            "key_not_yet_valid",
-            f"The key is valid from {pin.valid_from}",
-            where=where,
-            todo="Correct 'valid_from' in sites.toml, or ask the site to pack again",
-        )
-    if pin.until is not None and manifest.created > pin.until:
-        raise RefusedError(
-            "key_expired",
-            f"The key was valid until {pin.until}",
-            where=where,
-            todo="Ask the site to release again with its new key",
-        )
-    return pin
 
 
 def _require_study(manifest: Manifest, study: Study) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import itertools
@@ -27,6 +28,7 @@ from workbench.pooled.table import (
     Used,
     blank,
 )
+from workbench.running.disk import writing
 from workbench.running.publication import write_whole
 from workbench.summaries.dimension import Dimension
 
@@ -76,8 +78,12 @@ def write_pooled(pooled: Pooled, folder: Path) -> None:
         What `pool` returned.
     folder
         Made if it is not there.
+
+    Raises
+    ------
+    ExecutionError
+        If a file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     contents = {f"{name}.csv": _render(table) for name, table in pooled.tables.items()}
     contents[HETEROGENEITY] = _render_heterogeneity(pooled.heterogeneity)
     sha256 = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
@@ -91,12 +97,14 @@ def write_pooled(pooled: Pooled, folder: Path) -> None:
         },
         heterogeneity=sha256[HETEROGENEITY],
     )
-    for name, content in contents.items():
-        write_whole(folder / name, content)
-    write_whole(folder / POOLED, canonical(described.model_dump(mode="json")))
-    for path in folder.glob("*.csv"):
-        if path.name not in contents:
-            path.unlink()
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            write_whole(folder / name, content)
+        write_whole(folder / POOLED, canonical(described.model_dump(mode="json")))
+        for path in folder.glob("*.csv"):
+            if path.name not in contents:
+                path.unlink()
 
 
 def read_pooled(folder: Path) -> Pooled:
@@ -144,6 +152,8 @@ def _read_description(folder: Path) -> _File:
 
 def _read_bytes(path: Path, sha256: str | None) -> bytes:
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise OSError(errno.EINVAL, "not a plain file")
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1)
     except OSError as error:
@@ -232,7 +242,9 @@ def _parse(name: str, about: _Table, content: bytes) -> PooledTable:
             data["n_suppressed"].values[at] = int(suppressed)
     except (ValueError, KeyError, csv.Error, DefinitionError) as error:
         raise PoolingError(
-            "A pooled table cannot be read", where=f"{where}: {show(str(error), 100)}"
+            "A pooled table cannot be read",
+            where=f"{where}: {show(str(error), 100)}",
+            todo="Pool again",
         ) from error
     return PooledTable(name, about.kind, about.unit, dimensions, data, about.not_answered)
 

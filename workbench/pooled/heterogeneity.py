@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from scipy.special import expit, logit
 
 from workbench.disclosure.intervals import TOLD
+from workbench.exchange.consistency import COUNTS
 from workbench.pooled.table import Heterogeneity
-from workbench.pooled.told import COUNTS
 from workbench.statistics.meta_analysis import random_effects
 from workbench.summaries.dimension import ALL
 from workbench.summaries.summary import Summary

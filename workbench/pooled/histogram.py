@@ -1,4 +1,4 @@
-"""Pooled histogram: the finest bins that every site tells, and the quantiles they bound."""
+"""Pooled histogram: the finest bins that every site tells, and the quantiles of all sites."""
 
 from __future__ import annotations
 
@@ -9,11 +9,19 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from workbench.exchange.consistency import COUNTS
+from workbench.pooled.quantiles import (
+    Nodes,
+    count_sides,
+    holds_threshold,
+    quantile_ends,
+    read_off,
+)
 from workbench.pooled.table import QUANTITY, blank, fill
-from workbench.pooled.told import COUNTS, Told
+from workbench.pooled.told import Told
 from workbench.statistics.bounds import Bounds
-from workbench.summaries.grid import BIN, Grid, merge_bounds
-from workbench.summaries.histogram import grid_of, quantile_bounds
+from workbench.summaries.grid import Grid, merge_bounds
+from workbench.summaries.histogram import grid_of
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -27,8 +35,10 @@ def pool_histogram(sites: Sequence[Told]) -> xr.Dataset:
     In each cell of the other dimensions the bins are the finest cut of the grid to which the bins
     of every site that tells something can be merged; the root, the whole line, is told as well,
     and holds the quantiles. Exams of merged bins are added. A patient can be in both halves, so
-    the patients of a merged bin lie anywhere between the larger half and the sum. A quantile is
-    given only where the threshold of exams, and of patients in one bin, lies on both sides of it.
+    the patients of a merged bin lie anywhere between the larger half and the sum. The quantiles
+    need no merging: each site's own bins bound how many of its exams lie below each edge. One is
+    given only where the threshold of exams and of patients lies on both sides of it, and where at
+    least one end of it is known.
 
     Parameters
     ----------
@@ -40,42 +50,68 @@ def pool_histogram(sites: Sequence[Told]) -> xr.Dataset:
     names = [d.name for d in first.dimensions]
     labels = [first.labels(name) for name in names]
     data = blank([*names, QUANTITY], [*labels, [*COUNTS, *QUANTILES]])
-    bounds = {}
-    for place, name in enumerate(COUNTS):
-        merged = [_merge(site, name, tree) for site in sites]
+    merged = {name: [_merge(site, name, tree) for site in sites] for name in COUNTS}
+    for place, parts in enumerate(merged.values()):
         low, high, value = (
-            np.sum([getattr(m, end) for m in merged], axis=0) for end in ("low", "high", "value")
+            np.sum([getattr(m, end) for m in parts], axis=0) for end in ("low", "high", "value")
         )
-        bounds[name] = Bounds(low, high)
         said = {
-            what: np.stack([getattr(m, what) for m in merged])
+            what: np.stack([getattr(m, what) for m in parts])
             for what in ("hidden", "exact", "silent")
         }
-        fill(data, place, value, bounds[name], **said)
+        fill(data, place, value, Bounds(low, high), **said)
+    _fill_quantiles(data, tree, sites, merged["exams"])
     spoken = [_spoken(site) for site in sites]
     telling = [_tells(site) for site in sites]
-    threshold = max(site.threshold for site in sites)
     for cell in np.ndindex(*(len(axis) for axis in labels[:-1])):
         cuts = [
             [tree.nodes[i] for i in np.flatnonzero(cut[cell])]
             for cut, tells in zip(spoken, telling, strict=True)
             if tells[cell]
         ]
-        nodes = tree.common_cut(cuts) if cuts else (tree.root,)
-        bins = [tree.nodes.index(node) for node in nodes]
-        for place in range(1, len(tree.nodes)):
-            if place not in bins:
+        kept = {tree.root, *(tree.common_cut(cuts) if cuts else ())}
+        for place, node in enumerate(tree.nodes):
+            if node not in kept:
                 _erase(data, (*cell, place))
-        exams, patients = (Bounds(*(end[cell][bins] for end in bounds[n])) for n in COUNTS)
-        ends = np.array([tree.bounds(nodes[0])[0], *(tree.bounds(node)[1] for node in nodes)])
-        value = np.nan_to_num(data["value"].values[cell][bins, 0])
+    return data
+
+
+def _fill_quantiles(
+    data: xr.Dataset, tree: Grid, sites: Sequence[Told], exams: Sequence[_Merged]
+) -> None:
+    nodes = [_nodes(site, part) for site, part in zip(sites, exams, strict=True)]
+    sides = [count_sides(tree, one) for one in nodes]
+    below, above = (
+        Bounds(*(np.sum([side[i][end] for side in sides], axis=0) for end in range(2)))
+        for i in range(2)
+    )
+    value = np.sum([one.value for one in nodes], axis=0)
+    least = np.sum([one.whole.low for one in nodes], axis=0)
+    threshold = max(site.threshold for site in sites)
+    for cell in np.ndindex(*least.shape):
+        under, over = (Bounds(side.low[cell], side.high[cell]) for side in (below, above))
+        patients = [one.patients[cell] for one in nodes]
         for place, q in enumerate(QUANTILES.values(), start=len(COUNTS)):
-            if _allowed(exams.low, patients.low, q, threshold):
-                low, high = _quantile_bounds(ends, exams, q)
-                read = np.clip(_read_off(ends, value, q), low, high)
+            low, high = quantile_ends(tree.edges, under, over, q)
+            read = float(np.clip(read_off(tree, value[cell], q), low, high))
+            if np.isinf([low, high]).all():
+                continue
+            if holds_threshold(
+                tree, patients, least=least[cell], place=read, q=q, threshold=threshold
+            ):
                 _put(data, (*cell, 0, place), {"value": read, "low": low, "high": high})
                 _put(data, (*cell, 0, place), _origin(data, (*cell, 0, 0)))
-    return data
+
+
+def _nodes(site: Told, exams: _Merged) -> Nodes:
+    spoken, told = _spoken(site), ~site.hidden("patients")
+    ends = (np.where(spoken, end, 0.0) for end in (site.low["exams"], site.high["exams"]))
+    return Nodes(
+        Bounds(*ends),
+        Bounds(exams.low[..., 0], exams.high[..., 0]),
+        np.where(spoken, site.estimate("exams"), 0.0),
+        np.where(spoken & told, site.low["patients"], 0.0),
+    )
 
 
 @dataclass(frozen=True)
@@ -153,33 +189,3 @@ def _origin(data: xr.Dataset, at: tuple[int, ...]) -> dict[str, object]:
     how = str(data["how"].values[at])
     sites = {name: data[name].values[at] for name in ("n_sites", "n_suppressed")}
     return {"how": "rounded" if how == "exact" else how, **sites}
-
-
-def _quantile_bounds(ends: Array, exams: Bounds, q: float) -> tuple[float, float]:
-    if not np.isfinite(exams.high).all():
-        return -np.inf, np.inf
-    fewest, most = (xr.DataArray(end.astype(np.int64), dims=BIN) for end in exams)
-    low, high = quantile_bounds(ends, fewest, most, q)
-    return float(low), float(high)
-
-
-def _allowed(exams: Array, patients: Array, q: float, threshold: int) -> bool:
-    """Say whether the threshold lies on both sides; a bin that is divided counts in proportion."""
-    total = exams.sum()
-    if min(q, 1 - q) * total < threshold:
-        return False
-    before = np.cumsum(exams) - exams
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.nan_to_num(np.clip((q * total - before) / exams, 0, 1))
-    return bool(min((share * patients).max(), ((1 - share) * patients).max()) >= threshold)
-
-
-def _read_off(ends: Array, counts: Array, q: float) -> float:
-    """Return where the summed counts reach a share, straight through a bin; NaN in an open one."""
-    wanted = q * counts.sum()
-    summed = np.cumsum(counts)
-    i = int(np.searchsorted(summed, wanted))
-    if i >= len(counts) or not np.isfinite(ends[i : i + 2]).all():
-        return float("nan")
-    before = summed[i] - counts[i]
-    return float(ends[i] + (ends[i + 1] - ends[i]) * (wanted - before) / counts[i])

@@ -13,6 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from workbench.definition.declaration import Declared, Line, Name
+from workbench.display import Card, Displayed
 from workbench.exchange.manifest import Count, Digest, Id, PolicyMark, StudyMark
 from workbench.statistics.bounds import Bounds
 from workbench.summaries.dimension import Dimension
@@ -104,7 +105,7 @@ class PooledTable:
 
 
 @dataclass(frozen=True, repr=False)
-class Pooled:
+class Pooled(Displayed):
     """All pooled tables of a study, and what they were made from.
 
     Parameters
@@ -130,11 +131,25 @@ class Pooled:
     tables: Mapping[str, PooledTable]
     heterogeneity: tuple[Heterogeneity, ...]
 
-    def __repr__(self) -> str:
-        return (
-            f"<Pooled {self.study.id} {self.study.version}: {len(self.releases)} releases "
-            f"with {self.keys} keys; {', '.join(self.tables)}>"
-        )
+    def _card(self) -> Card:
+        facts = {
+            "sites": ", ".join(release.name for release in self.releases),
+            "keys": "real" if self.keys == "real" else "demo: integrity, not origin",
+            "policy": f"at least {self.policy.threshold} patients a cell, counts to {self.policy.rounding}",
+        }
+        rows = [
+            [
+                name,
+                table.kind,
+                f"{int(table.data['n_sites'].max())}",
+                f"{int((table.data['how'] != '').sum()):,}",
+                f"{int(((table.data['how'] != '') & table.data['value'].isnull()).sum()):,}",
+                ", ".join(table.not_answered),
+            ]
+            for name, table in self.tables.items()
+        ]
+        head = ["table", "kind", "sites", "figures", "hidden by all", "not answered by"]
+        return Card(f"{self.study.id} {self.study.version}, pooled", facts, head, rows)
 
 
 def blank(names: Sequence[str], labels: Sequence[Sequence[str]]) -> xr.Dataset:
