@@ -9,24 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.disclosure.cells import protect
+from tests.released import make_manifest, pin, write_codelists, write_release
+from tests.toy import write_notebook
 from workbench.disclosure.policy import Policy
-from workbench.exchange.envelope import seal
 from workbench.exchange.keys import make_key
-from workbench.exchange.manifest import (
-    ENVELOPE,
-    MANIFEST,
-    Manifest,
-    PolicyMark,
-    RunMark,
-    SiteMark,
-    StudyMark,
-    TableMark,
-)
+from workbench.exchange.manifest import SiteMark
 from workbench.study import Study, read_study
 from workbench.summaries import counts, histogram
 from workbench.summaries.summary import Summary
-from workbench.summaries.table import render_summary
 
 STUDY = """\
 [study]
@@ -198,31 +188,33 @@ DASHBOARD = (
 
 def write_study(folder: Path) -> Path:
     """Write the study, its keys and a release of every site; return its folder."""
-    (folder / "codelists").mkdir(parents=True)
+    folder.mkdir(parents=True)
     (folder / "study.toml").write_text(STUDY, encoding="utf-8")
-    for name, codes in CODELISTS.items():
-        rows = ["code,system,label_en,label_ru,label_zh"]
-        rows += [f'{c},local,"{en}",{ru},{zh}' for c, en, ru, zh in codes]
-        rows += ["other,,Other,Другое,其他", "missing,,Not stated,Не указано,未说明"]
-        (folder / "codelists" / f"{name}.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    _write_notebook(folder / "01_count.ipynb", ["output_dir = ''"])
-    _write_notebook(folder / "dashboard.ipynb", DASHBOARD)
-    pins = []
+    (folder / "sites.toml").write_text("")
+    write_codelists(folder, CODELISTS)
+    write_notebook(folder / "01_count.ipynb", "How many?")
+    _write_dashboard(folder / "dashboard.ipynb")
     study = read_study(folder)
     for seed, (site, (name, exams)) in enumerate(SITES.items()):
         key = make_key(folder / f"{site}.key", "demo")
-        pins.append(
-            f"[[site]]\nid = {json.dumps(site)}\nname = {json.dumps(name)}\n"
-            f'public_key = "{key.public}"\nkind = "demo"\nvalid_from = 2020-01-01\n'
-        )
+        pin(study, site, key.public, "demo", title=name)
         tables = summarise(study, exams, seed)
         reasons = {}
         if site == "west":
             del tables["devices"]
             reasons = {"devices": {"en": "the archive does not keep the manufacturer"}}
-        _write_release(folder / "releases" / site, study, site, name, key, tables, reasons, seed)
-    (folder / "sites.toml").write_text("\n".join(pins), encoding="utf-8")
+        manifest = make_manifest(
+            study,
+            site,
+            Policy(),
+            site=SiteMark(id=site, name=name, kind="pretend"),
+            created=dt.date(2026, 11, 1 + seed),
+            not_answered=reasons,
+            run=hashlib.sha256(site.encode()).hexdigest()[:12],
+        )
+        write_release(folder / "releases" / site, manifest, key, tables)
     changed = folder / "releases" / "broken" / "devices.csv"
+    changed.chmod(0o644)
     changed.write_text(changed.read_text().replace("rounded", "ok", 1))
     return folder
 
@@ -274,46 +266,7 @@ def summarise(study: Study, exams: int, seed: int) -> dict[str, Summary]:
     }
 
 
-def _write_release(folder, study, site, name, key, tables, reasons, seed):
-    folder.mkdir(parents=True)
-    policy = Policy()
-    marks = {}
-    for table, summary in tables.items():
-        view = protect(summary, policy)
-        content = render_summary(view)
-        (folder / f"{table}.csv").write_bytes(content)
-        hidden = int((view.status["patients"] == "suppressed").sum())
-        sha256 = hashlib.sha256(content).hexdigest()
-        marks[table] = TableMark(
-            kind=summary.kind, sha256=sha256, bytes=len(content), suppressed=hidden
-        )
-    digest = hashlib.sha256(site.encode()).hexdigest()
-    fields = {
-        "what": "release",
-        "id": "0" * 16,
-        "counter": 1,
-        "supersedes": None,
-        "created": dt.date(2026, 11, 1 + seed),
-        "key": key.id,
-        "study": StudyMark(id=study.id, version=study.version, digest=study.digest),
-        "site": SiteMark(id=site, name=name, kind="pretend"),
-        "policy": PolicyMark(
-            threshold=policy.threshold, rounding=policy.rounding, digits=policy.digits
-        ),
-        "tables": marks,
-        "not_answered": reasons,
-        "reviews": [],
-        "run": RunMark(
-            id=digest[:12], parameters={}, workbench=digest, steps={}, inputs={}, software={}
-        ),
-    }
-    manifest = Manifest(**fields | {"id": Manifest(**fields).content})
-    content = manifest.render()
-    (folder / MANIFEST).write_bytes(content)
-    (folder / ENVELOPE).write_bytes(seal(content, key.id, key.sign))
-
-
-def _write_notebook(path: Path, cells) -> None:
+def _write_dashboard(path: Path) -> None:
     code = [
         {
             "cell_type": "code",
@@ -323,25 +276,12 @@ def _write_notebook(path: Path, cells) -> None:
             "outputs": [],
             "source": text,
         }
-        for i, text in enumerate(cells)
+        for i, text in enumerate(DASHBOARD)
     ]
-    head = {
-        "cell_type": "markdown",
-        "id": "title",
-        "metadata": {},
-        "source": "# What do the releases say?",
-    }
     kernel = {
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
         "title": "A small imaging service",
     }
     path.write_text(
-        json.dumps(
-            {
-                "cells": [head, *code] if len(cells) < 3 else code,
-                "metadata": kernel,
-                "nbformat": 4,
-                "nbformat_minor": 5,
-            }
-        )
+        json.dumps({"cells": code, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5})
     )

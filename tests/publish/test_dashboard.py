@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -53,14 +54,14 @@ def parse(html):
 
 
 def test_the_head_says_what_it_must(content):
-    html = header_html(content).replace("\u202f", " ")
+    html = header_html(content).replace("\xa0", " ")
     for words in (
         "A small imaging service",
         "Not for clinical use",
         "What is done, for whom",
-        "7 160",
-        "4 120",
-        "2026-11-05",
+        "7,160",
+        "4,120",
+        "5 Nov 2026",
         "integrity, not origin",
         "The file is not the one that was signed",
     ):
@@ -103,29 +104,80 @@ def test_states_are_told_apart(content):
 
 
 def test_a_study_without_releases_says_so(small_study, tmp_path):
-    import shutil
-
     study = shutil.copytree(small_study, tmp_path / "study")
     shutil.rmtree(study / "releases")
     empty = read_content(study)
-    assert "No release verifies" in section_html(empty, empty.study.section("activity"))
+    assert "No release yet" in section_html(empty, empty.study.section("activity"))
     parse(header_html(empty))
+    page = show(study)
+    assert [bool(part.value) for part in page.parts] == [True] + [False] * (len(SECTIONS) - 1)
+    assert page.site.disabled
+
+
+def test_a_study_whose_releases_are_all_refused_says_that(small_study, tmp_path):
+    study = shutil.copytree(small_study, tmp_path / "study")
+    for table in study.glob("releases/*/devices.csv"):
+        table.write_text(table.read_text() + " ")
+    for folder in study.glob("releases/west"):
+        shutil.rmtree(folder)
+    page = show(study)
+    assert page.head.value.count("not the one that was signed") == 5
+    assert "No release verifies" in page.parts[0].value
+    assert not any(part.value for part in page.parts[1:])
 
 
 def test_show_without_a_kernel_fills_every_section(small_study):
-    head, _bar, *parts = show(small_study).children
-    assert "A small imaging service" in head.value
-    assert all("wb-section" in part.value for part in parts)
+    page = show(small_study)
+    assert "A small imaging service" in page.head.value
+    assert len(page.parts) == len(SECTIONS)
+    assert all("wb-section" in part.value for part in page.parts)
+
+
+def test_the_page_is_there_without_widgets(small_study):
+    bundle = show(small_study)._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    tags = parse(bundle["text/html"].split("</style>")[1])
+    ids = [attributes.get("id") for tag, attributes in tags if tag == "section"]
+    assert tuple(ids) == SECTIONS
 
 
 def test_choosing_a_site_changes_numbers_and_figure(small_study):
-    _, bar, *parts = show(small_study).children
+    page = show(small_study)
+    parts = page.parts
     before = [part.value for part in parts]
-    bar.children[0].value = "东方医院"
+    page.site.value = "东方医院"
     assert all(new.value != old for new, old in zip(parts, before, strict=True))
-    bar.children[0].value = "broken"
+    page.site.value = "broken"
     assert "does not verify" in parts[0].value
     assert [part.value for part in parts[1:]] == [""] * (len(parts) - 1)
+
+
+def test_choosing_a_language_changes_every_word_and_no_choice(small_study):
+    page = show(small_study)
+    page.site.value = "东方医院"
+    page.tongue.value = "ru"
+    assert page.site.value == "东方医院"
+    assert page.site.label == "东方医院"
+    assert page.site.description == "Учреждение"
+    assert page.site.options[0] == ("Все учреждения", "")
+    assert "Не для клинического применения" in page.head.value
+    assert all('lang="ru"' in part.value for part in page.parts)
+    assert "Что выполняется" in page.parts[0].value
+    page.site.value = ""
+    assert "Все учреждения" in page.parts[0].value
+
+
+def test_a_language_the_study_lacks_is_english(small_study):
+    assert show(small_study, "fr").language == "en"
+
+
+def test_a_study_that_cannot_be_verified_says_what_to_do(small_study, tmp_path):
+    study = shutil.copytree(small_study, tmp_path / "study")
+    (study / "sites.toml").write_text("[[site]]\nid = 3\n")
+    page = show(study)
+    assert "wb-error" in page.head.value
+    assert "sites.toml" in page.head.value
+    assert page.site.disabled
 
 
 def test_importing_the_dashboard_loads_nothing_heavy():
@@ -178,13 +230,16 @@ def test_the_page_in_a_browser(server, browser, width, tmp_path):
     page.on("request", lambda r: requests.append(r.url))
     page.goto(server.url)
     for name in SECTIONS:
-        page.wait_for_selector(f"#{name}")
+        page.wait_for_selector(f".wb-page #{name}")
     finding = "#activity .wb-finding"
     before = page.inner_text(finding)
-    assert "of 7\u202f160" in before
+    assert "of 7,160" in before
     assert page.locator("#activity svg.marks >> visible=true").count() == 1
     assert page.locator("code, .jp-InputArea").count() == 0  # no source on the page
 
+    shown = """[...document.querySelectorAll("select")]
+        .map((s) => s.selectedOptions[0].text.replaceAll("\\u00a0", " "))"""
+    assert page.evaluate(shown) == ["All sites", "English"]
     page.select_option("select", label="东方医院")
     page.wait_for_function(
         "[...document.querySelectorAll('.wb-scope')]"
@@ -193,6 +248,10 @@ def test_the_page_in_a_browser(server, browser, width, tmp_path):
     after = page.inner_text(finding)
     assert after != before
     assert "of 900" in after
+    page.select_option(".wb-controls >> nth=0 >> select >> nth=1", label="Русский")
+    page.wait_for_selector("#concentration >> text=Индекс Херфиндаля >> nth=0")
+    assert "из 900" in page.inner_text(finding)
+    assert page.evaluate(shown) == ["东方医院", "Русский"]
     page.screenshot(path=tmp_path / f"site_{width}.png")
 
     inside = page.evaluate("document.querySelector('.wb-page').scrollWidth <= window.innerWidth")
@@ -206,4 +265,34 @@ def test_the_page_in_a_browser(server, browser, width, tmp_path):
     foreign = [u for u in requests if not u.startswith((origin, "data:", "blob:"))]
     assert foreign == []
     assert errors == []
+    page.close()
+
+
+SLOW_SOCKET = """
+// What goes through a web socket arrives five seconds late, in both directions.
+window.WebSocket = class extends WebSocket {
+  send(data) { setTimeout(() => super.send(data), 5000); }
+  set onmessage(handle) { super.onmessage = (event) => setTimeout(() => handle(event), 5000); }
+  get onmessage() { return super.onmessage; }
+};
+"""
+
+
+@pytest.mark.browser
+def test_nothing_is_lost_while_a_slow_browser_connects(server, browser):
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.set_default_timeout(120_000)
+    page.add_init_script(SLOW_SOCKET)
+    page.goto(server.url)
+    page.wait_for_selector("#activity svg.marks >> visible=true")
+    assert page.locator("select").count() == 0  # the static page, before anything is connected
+    static = [page.inner_text(f"#{name}") for name in SECTIONS]
+    page.wait_for_selector("select")
+    assert page.locator(".wb-first").count() == 0
+    assert [page.inner_text(f"#{name}") for name in SECTIONS] == static
+    page.select_option("select", label="东方医院")
+    page.wait_for_function(
+        "[...document.querySelectorAll('.wb-scope')]"
+        ".filter(e => e.innerText == '东方医院').length == 6"
+    )
     page.close()

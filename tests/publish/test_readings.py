@@ -5,8 +5,11 @@ import math
 import pytest
 
 from workbench.publish.content import read_content
+from workbench.publish.language import speak
 from workbench.publish.marks import SUPPRESSED, Cell, enough
 from workbench.publish.readings import entry, read
+
+EN = speak("en")
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +65,17 @@ def test_groups_of_which_nothing_is_told_stand_in_the_table_only(reading):
 
 
 def test_a_suppressed_number_shows_its_range_and_that_it_is_hidden():
-    assert entry(Cell(math.nan, 1, 9, "suppressed")).detail == "1–9"
-    assert entry(SUPPRESSED).hidden
-    assert entry(Cell(3, 3, 3)).detail == ""
+    assert entry(Cell(math.nan, 1, 9, "suppressed"), EN).detail == "1–9"
+    assert entry(SUPPRESSED, EN).hidden
+    assert entry(Cell(3, 3, 3), EN).detail == ""
+
+
+def test_zeros_of_some_sites_are_not_read_as_the_answer_of_all(small_study):
+    content = read_content(small_study)
+    section = content.study.section("patients")
+    hidden = [row for row in read(section, content.scope(section)).rows if not row.cell.shown]
+    assert hidden
+    plain = content.study.section("activity")
+    scope = content.scope(plain)
+    for row in read(plain, scope).rows:
+        assert row.note == "" or row.share.shown

@@ -1,35 +1,26 @@
 """Dashboard: a study's page as widgets, for Voila and for a notebook.
 
-The page appears before anything is verified or pooled: what takes time is imported and done when
-the kernel is idle, while the browser loads the widgets.
+The page is whole before a browser hears of it. It is shown twice: as static HTML, which is there
+with the first bytes, and as widgets, which take its place when the browser has connected them. So
+nothing is sent that a browser could miss while it connects: only a reader's choice changes it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.publish import markup
-from workbench.publish.language import say
+from workbench.publish.language import LANGUAGES, say
+from workbench.publish.pages import Pages, open_pages
 from workbench.study import Study, read_study
 
-if TYPE_CHECKING:
-    from ipywidgets import VBox
 
-    from workbench.publish.content import Content
-
-_PAUSE = 0.05
-"""Seconds the kernel has for messages of the page between two parts of the work."""
-_AGAIN = (2.0, 8.0, 30.0)
-"""Seconds after which the first page is sent again: a slow browser misses what comes while it
-connects its widgets."""
-
-
-def show(study: Path | str, language: str = "en") -> VBox:
+def show(study: Path | str, language: str = "en") -> Page:
     """Show a study's dashboard: its head, a choice of site, and a section for each question.
 
     Parameters
@@ -41,7 +32,7 @@ def show(study: Path | str, language: str = "en") -> VBox:
 
     Returns
     -------
-    ipywidgets.VBox
+    Page
         What the last line of a notebook's cell shows.
 
     Raises
@@ -49,13 +40,11 @@ def show(study: Path | str, language: str = "en") -> VBox:
     DefinitionError
         If the study cannot be read.
     """
-    page = Page(read_study(study), language)
-    _when_idle(page.start)
-    return page.widget
+    return Page(read_study(study), language)
 
 
 class Page:
-    """The widgets of a dashboard, and what fills them.
+    """A study's page: widgets, and the same as static HTML.
 
     Parameters
     ----------
@@ -68,70 +57,89 @@ class Page:
     def __init__(self, study: Study, language: str = "en") -> None:
         import ipywidgets
 
-        self.study, self.language = study, language
-        self.content: Content | None = None
+        self.study = study
+        self.language = language if language in LANGUAGES and language in study.languages else "en"
+        self.pages: Pages = open_pages(study)
         self.head = ipywidgets.HTML()
-        self.choice = ipywidgets.Dropdown(
-            options=[(say("all_sites", language), "")],
-            description=say("show_site", language),
+        self.site = ipywidgets.Dropdown(style={"description_width": "auto"}).add_class("wb-select")
+        self.tongue = ipywidgets.Dropdown(
+            options=[(name, code) for code, name in LANGUAGES.items() if code in study.languages],
+            value=self.language,
             style={"description_width": "auto"},
-            disabled=True,
         ).add_class("wb-select")
         self.parts = [ipywidgets.HTML() for _ in study.sections]
-        bar = ipywidgets.HBox([self.choice]).add_class("wb-controls")
-        self.widget = ipywidgets.VBox([self.head, bar, *self.parts]).add_class("wb-page")
-        waiting = markup.notes([say("verifying", language)])
-        self._set_head([markup.study_title(study, language), waiting])
+        self.bar = ipywidgets.HBox([self.site, self.tongue]).add_class("wb-controls")
+        self.widget = ipywidgets.VBox([self.head, self.bar, *self.parts]).add_class("wb-page")
+        self._site, self._turn = "", 0
+        self.site.observe(self._site_chosen, "value")
+        self._start()
+        self.tongue.observe(self._language_chosen, "value")
 
-    def start(self) -> None:
-        """Verify and pool the releases, and fill the page."""
-        from workbench.publish.content import read_content
-        from workbench.publish.parts import header_html
-
+    def _start(self) -> None:
         try:
-            self.content = read_content(self.study.folder)
+            head, sites = self.pages.head(self.language), self.pages.sites
+            sections = [self._section(place, "") for place in range(len(self.parts))]
         except WorkbenchError as error:
-            failed = markup.state(error.what, error.where, error=True)
-            self._set_head([markup.study_title(self.study, self.language), failed])
+            said = "\n".join(filter(None, (error.where, error.todo)))
+            failed = markup.state(error.what, said, error=True)
+            title = markup.study_title(self.study, self.language)
+            self.head.value = markup.style() + markup.page([title, failed], self.language)
+            self.site.disabled = True
             return
-        self.head.value = markup.style() + header_html(self.content, self.language)
-        names = [*self.content.releases, *self.content.refused]
-        self.choice.options = [*self.choice.options, *((name, name) for name in names)]
-        self.choice.disabled = False
-        self.choice.observe(self._chosen, "value")
-        self.fill(0, "")
-        for pause in _AGAIN:
-            _when_idle(self.send_again, pause=pause)
+        self._set_head(head, sites)
+        for part, html in zip(self.parts, sections, strict=True):
+            part.value = html
 
-    def send_again(self) -> None:
-        """Send what the page shows once more."""
-        for widget in (self.head, self.choice, *self.parts):
-            widget.send_state()
+    def _set_head(self, head: str, sites: Sequence[str]) -> None:
+        self.head.value = markup.style() + head
+        self.site.unobserve(self._site_chosen, "value")  # the site stays, only its words change
+        self.site.options = [(say("all_sites", self.language), ""), *((s, s) for s in sites)]
+        self.site.value = self._site
+        self.site.observe(self._site_chosen, "value")
+        self.site.disabled = not sites
+        self.site.description = say("show_site", self.language)
+        self.tongue.description = say("language", self.language)
 
-    def fill(self, place: int, site: str) -> None:
-        """Fill one section, and the ones after it unless another site is chosen meanwhile."""
-        from workbench.publish.parts import refusal_html, section_html
+    def _section(self, place: int, site: str) -> str:
+        return self.pages.section(place, site, self.language)
 
-        content = self.content
-        if content is None or place == len(self.parts) or site != self.choice.value:
+    def _site_chosen(self, change: dict[str, Any]) -> None:
+        self._site = change["new"]
+        self._refill()
+
+    def _language_chosen(self, change: dict[str, Any]) -> None:
+        self.language = change["new"]
+        self._set_head(self.pages.head(self.language), self.pages.sites)
+        self._refill()
+
+    def _refill(self) -> None:
+        self.widget.add_class("wb-busy")
+        self._turn += 1
+        self._fill(0, self._turn)
+
+    def _fill(self, place: int, turn: int) -> None:
+        """Fill one section, and the next, unless something else is chosen meanwhile."""
+        if turn != self._turn:
             return
-        if site in content.refused:  # once is enough
-            html = "" if place else refusal_html(content, site, self.language)
-        else:
-            html = section_html(content, self.study.sections[place], site, self.language)
-        self.parts[place].value = html
-        _when_idle(self.fill, place + 1, site)
+        if place == len(self.parts):
+            self.widget.remove_class("wb-busy")
+            return
+        self.parts[place].value = self._section(place, self._site)
+        _soon(self._fill, place + 1, turn)
 
-    def _chosen(self, change: dict[str, Any]) -> None:
-        self.fill(0, change["new"])
+    def _repr_mimebundle_(
+        self, include: Sequence[str] | None = None, exclude: Sequence[str] | None = None
+    ) -> dict[str, Any]:
+        """Return the widgets, and the page as static HTML for whoever has none."""
+        bundle: dict[str, Any] = self.widget._repr_mimebundle_(include=include, exclude=exclude)
+        waiting = markup.waiting(say("connecting", self.language))
+        parts = (part.value for part in self.parts)
+        return {**bundle, "text/html": "".join((self.head.value, waiting, *parts))}
 
-    def _set_head(self, parts: list[str]) -> None:
-        self.head.value = markup.style() + markup.page(parts, self.language)
 
-
-def _when_idle(work: Callable[..., None], *arguments: object, pause: float = _PAUSE) -> None:
-    """Do some work when the kernel has answered the page; at once where there is no kernel."""
+def _soon(work: Callable[..., None], *arguments: object) -> None:
+    """Do some work when the kernel has heard the page; at once where there is no kernel."""
     with contextlib.suppress(RuntimeError):
-        asyncio.get_running_loop().call_later(pause, work, *arguments)
+        asyncio.get_running_loop().call_later(0.02, work, *arguments)
         return
     work(*arguments)

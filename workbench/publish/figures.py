@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import altair as alt
 
-from workbench.publish.language import number, say
+from workbench.publish.language import Words, speak
 from workbench.publish.marks import Bin, Quantile, Row
 from workbench.publish.panels import (
     ACCENT,
@@ -25,6 +25,7 @@ from workbench.publish.panels import (
     Frame,
     bar_panel,
     dot_panel,
+    drawn_width,
     finish,
     hatched,
     inline,
@@ -34,7 +35,6 @@ from workbench.publish.panels import (
     ticks,
     whiskers,
 )
-from workbench.publish.sentences import spelt
 
 WIDE = 960
 """Width of a figure for a screen or a page, px."""
@@ -99,18 +99,19 @@ def plot_bars(
     >>> draw(chart).startswith("<svg")
     True
     """
-    frame = Frame(rows, width, say("suppressed", language))
-    note = say("heterogeneity", language)
+    words = speak(language)
+    frame = Frame(rows, width, words)
+    note = words.say("heterogeneity")
     if not share_axis:
-        return finish(bar_panel(frame, axis, frame.inner))
+        return finish(bar_panel(frame, axis, frame.inner), words)
     if not frame.wide:
         dots = dot_panel(frame, share_axis, chosen, frame.inner - NOTES, note=note)
-        return finish(alt.vconcat(bar_panel(frame, axis, frame.inner), dots, spacing=30))
+        return finish(alt.vconcat(bar_panel(frame, axis, frame.inner), dots, spacing=30), words)
     gap = 40
     half = (frame.inner - gap) * 0.54
     rest = frame.inner - gap - half - NOTES
     dots = dot_panel(frame, share_axis, chosen, rest, note=note, named=False)
-    return finish(alt.hconcat(bar_panel(frame, axis, half), dots, spacing=gap))
+    return finish(alt.hconcat(bar_panel(frame, axis, half), dots, spacing=gap), words)
 
 
 def plot_shares(
@@ -128,9 +129,10 @@ def plot_shares(
     altair.TopLevelMixin
         The chart.
     """
-    frame = Frame(rows, width, say("suppressed", language))
-    note = say("heterogeneity", language)
-    return finish(dot_panel(frame, axis, chosen, frame.inner - NOTES, note=note))
+    words = speak(language)
+    frame = Frame(rows, width, words)
+    note = words.say("heterogeneity")
+    return finish(dot_panel(frame, axis, chosen, frame.inner - NOTES, note=note), words)
 
 
 def plot_forest(
@@ -139,7 +141,7 @@ def plot_forest(
     axis: str,
     pooled: str,
     chosen: str = "",
-    write: Callable[[float], str] = number,
+    write: Callable[[float], str] | None = None,
     width: int = WIDE,
     language: str = "en",
 ) -> alt.TopLevelMixin:
@@ -154,18 +156,19 @@ def plot_forest(
     pooled
         Label of the row of all sites.
     write
-        How a figure is written.
+        How a figure is written; None for plain numbers.
 
     Returns
     -------
     altair.TopLevelMixin
         The chart.
     """
-    frame = Frame(rows, width, say("suppressed", language), widest=400)
+    words = speak(language)
+    frame = Frame(rows, width, words, widest=400)
     base = alt.Chart(
         inline(
             [
-                record(row, row.cell, frame.hidden, write)
+                record(row, row.cell, words, write)
                 | {"pooled": row.label == pooled, "chosen": row.label == chosen}
                 for row in rows
             ]
@@ -183,11 +186,17 @@ def plot_forest(
         *hatched(base),
         *frame.names(base),
     ]
-    return finish(panel(layers, axis, frame.inner, frame.height))
+    return finish(panel(layers, axis, frame.inner, frame.height), words)
 
 
 def plot_grouped_bars(
-    rows: Sequence[Row], *, axis: str, bands: str, groups: Sequence[str], width: int = WIDE
+    rows: Sequence[Row],
+    *,
+    axis: str,
+    bands: str,
+    groups: Sequence[str],
+    width: int = WIDE,
+    language: str = "en",
 ) -> alt.TopLevelMixin:
     """Draw bars side by side for every band, one colour a group.
 
@@ -199,7 +208,7 @@ def plot_grouped_bars(
         Titles of the two axes, with units.
     groups
         Labels of the groups in order.
-    width
+    width, language
         As in `plot_bars`.
 
     Returns
@@ -207,14 +216,15 @@ def plot_grouped_bars(
     altair.TopLevelMixin
         The chart.
     """
+    words = speak(language)
     labels = list(dict.fromkeys(row.label for row in rows))
     inner, height = width - 60, 300 if width > 600 else 230
     step = inner / max(1, len(labels))
     bar = max(2.0, 0.78 * step / max(1, len(groups)) - 2)
-    turned = max(map(len, labels), default=0) * 6.5 > step
+    turned = max(map(drawn_width, labels), default=0) > step
     below = alt.Axis(title=bands, labelAngle=-90 if turned else 0, labelLimit=120, grid=False)
     spacing = alt.Scale(paddingInner=0.22, paddingOuter=0.12)
-    base = alt.Chart(inline([record(row, row.cell) for row in rows])).encode(
+    base = alt.Chart(inline([record(row, row.cell, words) for row in rows])).encode(
         x=alt.X("label:N", sort=labels, scale=spacing, axis=below),
         xOffset=alt.XOffset("group:N", sort=list(groups)),
     )
@@ -233,7 +243,7 @@ def plot_grouped_bars(
         ),
         hidden.mark_text(color=SOFT, fontSize=10, text="╱").encode(y=alt.value(height - 7)),
     ]
-    return finish(panel(layers, axis, inner, height))
+    return finish(panel(layers, axis, inner, height), words)
 
 
 def plot_histogram(
@@ -244,6 +254,7 @@ def plot_histogram(
     axis: str,
     values: str,
     width: int = WIDE,
+    language: str = "en",
 ) -> alt.TopLevelMixin:
     """Draw shares of exams in bins of a declared grid, with quantiles marked above.
 
@@ -260,7 +271,7 @@ def plot_histogram(
         Ends of the declared bins, infinite where a bin is open.
     axis, values
         Titles of the share and of the binned value, with units.
-    width
+    width, language
         As in `plot_bars`.
 
     Returns
@@ -271,7 +282,8 @@ def plot_histogram(
     inner, height = width - 60, 280 if width > 600 else 220
     first, last = min(b.start for b in bins), max(b.stop for b in bins)
     scale = alt.Scale(domain=[first, last], nice=False)
-    edges = _edge_ticks(ends, first, last, values, room=inner)
+    words = speak(language)
+    edges = _edge_ticks(ends, (first, last), values, inner, words)
     drawn = [
         {
             "start": b.start,
@@ -298,12 +310,14 @@ def plot_histogram(
     ]
     marked = [q for q in quantiles if q.cell.shown]
     for line, quantile in enumerate(reversed(marked)):  # the words of a lower one pass above
-        layers += _quantile(quantile, scale, -8 - 18 * line, height)
+        layers += _quantile(quantile, scale, -8 - 18 * line, height, words)
     top = -18 - 18 * len(marked)
-    return finish(panel(layers, axis, inner, height, top=top))
+    return finish(panel(layers, axis, inner, height, top=top), words)
 
 
-def _quantile(quantile: Quantile, scale: alt.Scale, top: float, height: float) -> list[alt.Chart]:
+def _quantile(
+    quantile: Quantile, scale: alt.Scale, top: float, height: float, words: Words
+) -> list[alt.Chart]:
     mark = alt.Chart(
         inline(
             [
@@ -311,7 +325,7 @@ def _quantile(quantile: Quantile, scale: alt.Scale, top: float, height: float) -
                     "low": quantile.low,
                     "high": quantile.high,
                     "middle": quantile.place,
-                    "text": f"{quantile.label} {spelt(quantile.cell)}",
+                    "text": f"{quantile.label} {words.spelt(quantile.cell)}",
                 }
             ]
         )
@@ -319,18 +333,21 @@ def _quantile(quantile: Quantile, scale: alt.Scale, top: float, height: float) -
     low, middle = alt.X("low:Q", scale=scale), alt.X("middle:Q", scale=scale)
     band = mark.mark_bar(color=INK, opacity=0.14)
     rule = mark.mark_rule(color=INK, strokeDash=[4, 3])
-    words = mark.mark_text(align="left", dx=5, dy=2, fontWeight="bold")
+    text = mark.mark_text(align="left", dx=5, dy=2, fontWeight="bold")
     return [
         band.encode(x=low, x2="high:Q", y=alt.value(0), y2=alt.value(height)),
         rule.encode(x=middle, y=alt.value(top), y2=alt.value(height)),
-        words.encode(x=middle, y=alt.value(top), text="text:N"),
+        text.encode(x=middle, y=alt.value(top), text="text:N"),
     ]
 
 
-def _edge_ticks(ends: Sequence[float], first: int, last: int, title: str, room: float) -> alt.Axis:
+def _edge_ticks(
+    ends: Sequence[float], span: tuple[int, int], title: str, room: float, words: Words
+) -> alt.Axis:
+    first, last = span
     every = max(1, math.ceil((last - first) * 42 / room))
     finite = [i for i in range(first, last + 1) if math.isfinite(ends[i])]
-    written = {str(i): number(ends[i]) for i in finite[::every]}
+    written = {str(i): words.number(ends[i]) for i in finite[::every]}
     return alt.Axis(
         title=title,
         values=[int(i) for i in written],

@@ -1,205 +1,255 @@
-"""Every word and number a reader of a dashboard sees, in one place."""
+"""Language: every word, number and date that a reader sees, in the reader's language.
+
+Words come from the gettext catalogues in `resources/locale`, read as text, so that no compiled file
+has to be kept in step; numbers and dates are written as Babel says the language writes them.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
+import gettext
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cached_property, lru_cache
+from importlib.resources import files
+from io import BytesIO
+from typing import TYPE_CHECKING
 
-THIN = "\u202f"
-"""Narrow no-break space: between groups of three digits, and before a unit."""
+from workbench.publish.marks import Cell
+
+if TYPE_CHECKING:
+    from babel import Locale
+
+LANGUAGES = {"en": "English", "ru": "Русский", "zh": "中文"}
+"""Languages of the catalogues, each by its own name."""
 MINUS = "\u2212"
 
-WORDS: dict[str, dict[str, str]] = {
-    "en": {
-        # the page
-        "not_clinical": "Not for clinical use",
-        "status_draft": "Draft",
-        "status_open": "Open study",
-        "status_closed": "Closed study",
-        "version": "version {version}",
-        "sites": "Sites",
-        "sites_of": "of {of} whose release is here",
-        "suppressed_cells": "Suppressed numbers",
-        "suppressed_of": "in {tables} released tables",
-        "released": "Released",
-        "verifying": "Verifying and pooling the releases …",
-        "policy": "Nothing is told of fewer than {threshold} patients, and counts are rounded to "
-        "{rounding}. A patient known to two sites is counted once at each.",
-        "intervals": "A range below or behind a number holds the exact figure, whatever rounding "
-        "and suppression hid. It is no confidence interval.",
-        "i2": "I² is the share of the variation between sites that is not chance (random effects).",
-        "releases": "Releases",
-        "site": "Site",
-        "date": "Date",
-        "run": "Run",
-        "verdict": "Verified",
-        "verified": "yes: {verdict}",
-        "unverified": "no: {reason}",
-        "suppressed_column": "Suppressed",
-        "all_sites": "All sites",
-        "all_groups": "All",
-        "show_site": "Site",
-        # figures
-        "unknown": "no bound",
-        "count_exams": "exams",
-        "count_patients": "patients",
-        "mean": "mean",
-        "sd": "standard deviation",
-        "median": "median",
-        "p10": "10th percentile",
-        "p25": "25th percentile",
-        "p75": "75th percentile",
-        "p90": "90th percentile",
-        "p95": "95th percentile",
-        "years": "years",
-        "how_many": "number",
-        "share": "share of {unit}",
-        "share_axis": "Share of {unit} at each site",
-        "share_bin": "Share of exams in each bin, %",
-        "per_exam": "{unit} per exam",
-        "heterogeneity": "I²",
-        "herfindahl_index": "Herfindahl index",
-        "herfindahl": "How concentrated each site is",
-        "herfindahl_axis": "Herfindahl index: 1 if one has all, near 0 if many have a little each",
-        "suppressed": "suppressed",
-        "suppressed_sites": "Sites suppressed",
-        "range": "Range over sites",
-        # legends
-        "legend_interval": "range that holds the exact figure",
-        "legend_arrow": "the range goes on beyond the axis",
-        "legend_site": "one site",
-        "legend_square": "one site",
-        "legend_chosen": "{site}",
-        "legend_pooled": "all sites",
-        "legend_range": "range over sites",
-        "legend_suppressed": "suppressed, not zero: fewer than {threshold} patients, or hidden to "
-        "protect such a number",
-        "legend_quantile": "where the exact percentile lies (linear interpolation)",
-        "legend_merged": "a wide bar is several bins together, at their mean height",
-        # sentences
-        "read_bars": "{label} comes first with {value} {unit}.",
-        "read_bars_of": "{label} comes first: {value} of {total} {unit}, or {share}.",
-        "read_highest": "{label} has the highest {measure}: {value}.",
-        "read_range": "Between sites, the share of {label} runs from {low} to {high}.",
-        "read_i2": "Heterogeneity between sites (I²) is {i2}.",
-        "read_groups": "The largest group is {group}, {label}: {value} {unit}.",
-        "read_group_total": "Of all {unit}: {parts}.",
-        "read_of": "Among {of}:",
-        "read_median": "The median is {value}.",
-        "read_p90": "The 90th percentile is {value}.",
-        "read_shares": "{best} is stated in {high} of {unit}, {worst} in only {low}.",
-        "read_herfindahl": "The Herfindahl index is {value}.",
-        "read_herfindahl_equal": "The Herfindahl index is {value}, that of {equal} equal shares.",
-        "read_forest": "{measure} runs from {low} to {high} between sites.",
-        # states
-        "not_answerable": "Not answerable here",
-        "no_table": "The release of this site holds no table for the question.",
-        "too_few": "Too few numbers to draw",
-        "too_few_rule": "A figure needs at least {needed} numbers that are not suppressed; here "
-        "{n} of {of} are left. A number is suppressed when it stands for fewer than {threshold} "
-        "patients, or would give such a number away.",
-        "refused": "This release does not verify, and none of its numbers is shown",
-        "nothing": "No release verifies",
-        "nothing_rule": "This page shows verified releases only, and has found none.",
-        "alt": "{figure}: {title}. {finding}",
-        "figure_bars": "Bar chart",
-        "figure_grouped_bars": "Grouped bar chart",
-        "figure_histogram": "Histogram",
-        "figure_shares": "Dot plot",
-        "figure_forest": "Forest plot",
-        "table_of": "Numbers: {title}",
-    }
-}
 
-
-def say(key: str, language: str = "en", **values: object) -> str:
-    """Return the words for `key`, in English where the language has none.
+class Words:
+    """Say words and write numbers in one language.
 
     Parameters
     ----------
-    key
-        Name of the words.
-    language
-        Two-letter code.
-    **values
-        What the words leave open.
+    code
+        Two-letter code; a language without a catalogue is English.
 
-    Returns
-    -------
-    str
-        Plain text; the caller escapes it where it becomes HTML.
+    Examples
+    --------
+    >>> Words("ru").count("n_patients", 21)
+    '21 пациент'
+    >>> Words("xx").say("median")
+    'median'
+    """
 
-    Raises
-    ------
-    KeyError
-        If no language has the words.
+    def __init__(self, code: str) -> None:
+        self.code = code if code in LANGUAGES else "en"
+
+    @cached_property
+    def _locale(self) -> Locale:
+        from babel import Locale
+
+        return Locale.parse({"zh": "zh_Hans"}.get(self.code, self.code))
+
+    @cached_property
+    def _catalogue(self) -> gettext.NullTranslations:
+        from babel.messages.mofile import write_mo
+        from babel.messages.pofile import read_po
+
+        path = files("workbench").joinpath(f"resources/locale/{self.code}/LC_MESSAGES/workbench.po")
+        compiled = BytesIO()
+        write_mo(compiled, read_po(BytesIO(path.read_bytes()), locale=self.code))
+        compiled.seek(0)
+        catalogue = gettext.GNUTranslations(compiled)
+        catalogue.add_fallback(_Nothing())
+        return catalogue
+
+    @cached_property
+    def separators(self) -> tuple[str, str, str]:
+        """What stands before decimals, between groups of three digits, and for percent."""
+        from babel.numbers import get_decimal_symbol, get_group_symbol
+
+        pattern = self._locale.percent_formats[None].pattern
+        sign = pattern.lstrip("#,0.")
+        return get_decimal_symbol(self._locale), get_group_symbol(self._locale), sign
+
+    def say(self, key: str, **values: object) -> str:
+        """Return the words for a key.
+
+        Parameters
+        ----------
+        key
+            A `msgid` of the catalogues.
+        **values
+            What the words leave open.
+
+        Returns
+        -------
+        str
+            Plain text; the caller escapes it where it becomes HTML.
+
+        Raises
+        ------
+        KeyError
+            If the catalogue has no such words.
+        """
+        return self._catalogue.gettext(key).format(**values)
+
+    def count(self, key: str, n: float, text: str = "") -> str:
+        """Return a number of things in the form their noun takes after that number.
+
+        Parameters
+        ----------
+        key
+            A `msgid` with plural forms.
+        n
+            The number.
+        text
+            How it is written, if not as a plain number.
+        """
+        form = self._catalogue.ngettext(key, key, round(n))
+        return form.format(n=text or self.number(n))
+
+    def run_on(self, sentences: Iterable[str]) -> str:
+        """Return sentences one after the other."""
+        return ("" if self.code == "zh" else " ").join(sentences)
+
+    def listed(self, parts: Iterable[str]) -> str:
+        """Return what is not empty as a list."""
+        return self.say("list_comma").join(filter(None, parts))
+
+    def number(self, value: float, digits: int = 3) -> str:
+        r"""Return a number with grouped digits; fractions with so many significant digits.
+
+        Examples
+        --------
+        >>> Words("en").number(1234567), Words("ru").number(1234567).replace("\xa0", " ")
+        ('1,234,567', '1 234 567')
+        >>> Words("en").number(0.04567), Words("ru").number(12.345)
+        ('0.0457', '12,3')
+        >>> Words("zh").number(float("nan")), Words("zh").number(float("inf"))
+        ('–', '∞')
+        """
+        if math.isnan(value):
+            return "–"
+        if math.isinf(value):
+            return "∞" if value > 0 else f"{MINUS}∞"
+        size = abs(value)
+        whole = value == round(value) or size >= 10 ** (digits - 1)
+        text = self._fixed(size, 0 if whole else digits - 1 - math.floor(math.log10(size)))
+        return f"{MINUS}{text}" if value < 0 else text
+
+    def percent(self, share: float) -> str:
+        r"""Return a share of 1 as percent with one decimal; none at the ends.
+
+        Examples
+        --------
+        >>> [Words("en").percent(x) for x in (0, 0.0004, 0.0312, 0.5, 0.99999, 1)]
+        ['0%', '<0.1%', '3.1%', '50.0%', '>99.9%', '100%']
+        >>> Words("ru").percent(0.0312).replace("\xa0", " ")
+        '3,1 %'
+        """
+        if math.isnan(share):
+            return "–"
+        points, sign = 100 * share, self.separators[2]
+        if points in (0, 100):
+            return f"{points:.0f}{sign}"
+        if points < 0.05:
+            return f"<{self._fixed(0.1, 1)}{sign}"
+        almost = 99.95 <= points < 100
+        return f">{self._fixed(99.9, 1)}{sign}" if almost else f"{self._fixed(points, 1)}{sign}"
+
+    def points(self, share: float) -> str:
+        """Return a share of 1 as whole percent.
+
+        Examples
+        --------
+        >>> [Words("en").points(x) for x in (0.124, 0.999, 1)]
+        ['12%', '>99%', '100%']
+        """
+        text, sign = f"{100 * share:.0f}", self.separators[2]
+        return f">99{sign}" if text == "100" and share < 1 else f"{text}{sign}"
+
+    def hundredths(self, value: float) -> str:
+        """Return an index between 0 and 1 with two decimals."""
+        return self._fixed(value, 2)
+
+    def between(self, low: float, high: float, write: Callable[[float], str] | None = None) -> str:
+        """Return an interval; one number if both ends are written alike, one end if it is open.
+
+        Examples
+        --------
+        >>> en = Words("en")
+        >>> en.between(1, 2), en.between(3, 3), en.between(7, math.inf), en.between(-math.inf, 7)
+        ('1–2', '3', '≥7', '≤7')
+        """
+        write = write or self.number
+        if math.isinf(high) and high > 0:
+            return f"≥{write(low)}" if math.isfinite(low) else self.say("unknown")
+        if math.isinf(low):
+            return f"≤{write(high)}"
+        first, last = write(low), write(high)
+        return first if first == last else f"{first.removesuffix(self.separators[2])}–{last}"
+
+    def spelt(self, cell: Cell, write: Callable[[float], str] | None = None) -> str:
+        """Return a figure with its interval in brackets, if it has one.
+
+        Examples
+        --------
+        >>> Words("en").spelt(Cell(120, 118, 122)), Words("en").spelt(Cell(3, 3, 3))
+        ('120 (118–122)', '3')
+        """
+        write = write or self.number
+        spread = self.between(cell.low, cell.high, write)
+        return spread if spread == write(cell.value) else f"{write(cell.value)} ({spread})"
+
+    def date(self, day: dt.date) -> str:
+        """Return a day as it is written.
+
+        Examples
+        --------
+        >>> day = dt.date(2026, 11, 2)
+        >>> Words("ru").date(day), Words("zh").date(day)
+        ('02.11.2026', '2026/11/2')
+        """
+        from babel.dates import format_date
+
+        # Short English dates put the month first in some countries, and last in others.
+        pattern = "d MMM y" if self.code == "en" else "short"
+        return format_date(day, pattern, locale=self._locale).replace(" ", "\xa0")
+
+    def _fixed(self, value: float, places: int) -> str:
+        decimal, group, _ = self.separators
+        whole, _, rest = f"{value:,.{places}f}".partition(".")
+        return whole.replace(",", group) + (decimal + rest if rest else "")
+
+
+class _Nothing(gettext.NullTranslations):
+    """What a catalogue falls back to: words that are asked for must be there."""
+
+    def gettext(self, message: str) -> str:
+        raise KeyError(message)
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:  # noqa: ARG002  # as gettext has it
+        raise KeyError(msgid1)
+
+
+@lru_cache
+def speak(language: str) -> Words:
+    """Return the words of a language, read once."""
+    return Words(language)
+
+
+def say(key: str, language: str = "en", **values: object) -> str:
+    """Return the words for a key in a language; see `Words.say`.
 
     Examples
     --------
     >>> say("version", version="1.0")
     'version 1.0'
     """
-    text = WORDS.get(language, {}).get(key) or WORDS["en"][key]
-    return text.format(**values)
+    return speak(language).say(key, **values)
 
 
-def number(value: float, digits: int = 3) -> str:
-    """Return a number with grouped digits; fractions with so many significant digits.
-
-    Examples
-    --------
-    >>> number(1234567).replace(THIN, " ")
-    '1 234 567'
-    >>> number(0.04567), number(12.345), number(float("nan"))
-    ('0.0457', '12.3', '–')
-    >>> number(float("inf"))
-    '∞'
-    """
-    if math.isnan(value):
-        return "–"
-    if math.isinf(value):
-        return "∞" if value > 0 else f"{MINUS}∞"
-    size = abs(value)
-    if value == round(value) or size >= 10 ** (digits - 1):
-        text = f"{round(size):,}".replace(",", THIN)
-    else:
-        places = digits - 1 - math.floor(math.log10(size))
-        text = f"{size:.{places}f}"
-    return f"{MINUS}{text}" if value < 0 else text
-
-
-def percent(share: float) -> str:
-    """Return a share of 1 as percent with one decimal; none at the ends.
-
-    Examples
-    --------
-    >>> [percent(x).replace(THIN, " ") for x in (0, 0.0004, 0.0312, 0.5, 0.99999, 1)]
-    ['0 %', '<0.1 %', '3.1 %', '50.0 %', '>99.9 %', '100 %']
-    """
-    if math.isnan(share):
-        return "–"
-    points = 100 * share
-    if points in (0, 100):
-        return f"{points:.0f}{THIN}%"
-    if points < 0.05:
-        return f"<0.1{THIN}%"
-    return f">99.9{THIN}%" if 99.95 <= points < 100 else f"{points:.1f}{THIN}%"
-
-
-def between(low: float, high: float, write: Callable[[float], str] = number) -> str:
-    """Return an interval; one number where both ends are written alike, one end where it is open.
-
-    Examples
-    --------
-    >>> between(1, 2), between(3, 3), between(7, math.inf), between(-math.inf, 7)
-    ('1–2', '3', '≥7', '≤7')
-    """
-    if math.isinf(high) and high > 0:
-        return f"≥{write(low)}" if math.isfinite(low) else say("unknown")
-    if math.isinf(low):
-        return f"≤{write(high)}"
-    first, last = write(low), write(high)
-    if first == last:
-        return first
-    unit = f"{THIN}%"
-    return f"{first.removesuffix(unit)}–{last}"
+def capital(words: str) -> str:
+    """Return words with a capital at their beginning."""
+    return words[:1].upper() + words[1:]

@@ -42,6 +42,11 @@ def study_title(study: Study, language: str) -> str:
     )
 
 
+def waiting(text: str) -> str:
+    """Return the place of the controls until the browser has connected them."""
+    return f'<div class="wb-controls wb-waiting"><p role="status">{escape(text)}</p></div>'
+
+
 def notes(texts: Iterable[str]) -> str:
     """Return remarks on how to read the page."""
     return "".join(f'<p class="wb-notes">{escape(text)}</p>' for text in texts)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import altair as alt
 
-from workbench.publish.language import THIN, number, percent
+from workbench.publish.language import Words
 from workbench.publish.marks import Cell, Row
 
 ACCENT = "#0072b2"
@@ -40,19 +40,19 @@ class Frame:
         What is drawn, from top to bottom.
     width
         Width of the whole figure, px; below 600 the labels stand above their marks.
-    hidden
-        The word beside a hatched box.
+    words
+        The reader's language.
     widest
         Most room for the labels, px.
     """
 
-    def __init__(self, rows: Sequence[Row], width: int, hidden: str, widest: float = 230) -> None:
+    def __init__(self, rows: Sequence[Row], width: int, words: Words, widest: float = 270) -> None:
         self.rows = rows
-        self.hidden = hidden
+        self.words = words
         self.wide = width > 600
         self.labels = list(dict.fromkeys(row.label for row in rows))
         self.height = (28 if self.wide else 42) * len(self.labels)
-        longest = max(map(_drawn_width, self.labels), default=0)
+        longest = 24 + max(map(drawn_width, self.labels), default=0)
         self.gutter = min(widest, longest) if self.wide else 0
         self.inner = width - self.gutter
 
@@ -62,8 +62,8 @@ class Frame:
             title=None,
             grid=False,
             domain=False,
-            labelLimit=self.gutter - 8,
-            labelPadding=8,
+            labelLimit=self.gutter - 12,
+            labelPadding=12,
             minExtent=self.gutter,
             maxExtent=self.gutter,
         )
@@ -80,7 +80,7 @@ class Frame:
 def bar_panel(frame: Frame, axis: str, inner: float) -> alt.LayerChart:
     """Return bars with whiskers and numbers, hatched boxes where a number is suppressed."""
     limit = axis_limit(row.cell for row in frame.rows)
-    records = [record(row, row.cell, frame.hidden, limit=limit) for row in frame.rows]
+    records = [record(row, row.cell, frame.words, limit=limit) for row in frame.rows]
     base = alt.Chart(inline(records)).encode(y=frame.y())
     shown = base.transform_filter("datum.shown")
     scale = alt.Scale(zero=True, nice=True, range=[0, inner - BESIDE])
@@ -107,10 +107,14 @@ def dot_panel(
     """Return the share of each row at every site, their range, and that of all sites."""
     rows, sites = [], []
     for row in frame.rows:
-        seen = [(site, cell.value) for site, cell in row.by_site if cell.shown]
+        # Where all together is suppressed, a dot at zero would be read as the answer.
+        told = row.share.how != "suppressed"
+        seen = [(site, cell.value) for site, cell in row.by_site if cell.shown and told]
         values = [value for _, value in seen]
         ends = {"first": min(values, default=math.nan), "last": max(values, default=math.nan)}
-        rows.append(record(row, row.share, "", percent) | ends | {"note": row.note})
+        rows.append(
+            record(row, row.share, frame.words, frame.words.percent) | ends | {"note": row.note}
+        )
         sites += [
             {"label": row.label, "value": value, "chosen": site == chosen} for site, value in seen
         ]
@@ -130,6 +134,7 @@ def dot_panel(
         *whiskers(together, scale),
         spot(together, ACCENT, "diamond", 110).encode(x=x),
         spot(each.transform_filter("datum.chosen"), INK, "circle", 80).encode(x=x),
+        *hatched(base),
         base.mark_text(align="right", color=SOFT).encode(
             x=alt.value(inner + NOTES - 2), text="note:N"
         ),
@@ -176,8 +181,8 @@ def hatched(base: alt.Chart) -> list[alt.Chart]:
 def record(
     row: Row,
     cell: Cell,
-    hidden: str = "",
-    write: Callable[[float], str] = number,
+    words: Words,
+    write: Callable[[float], str] | None = None,
     limit: float = math.inf,
 ) -> dict[str, Any]:
     """Return the values of one mark; its interval is cut at the limit."""
@@ -189,7 +194,7 @@ def record(
         "low": cell.low,
         "high": end,
         "beyond": cell.high > limit,
-        "text": write(cell.value) if cell.shown else hidden,
+        "text": (write or words.number)(cell.value) if cell.shown else words.say("suppressed"),
         "shown": cell.shown,
         "hidden": cell.how == "suppressed",
     }
@@ -215,22 +220,29 @@ def panel(
     layers: Sequence[alt.Chart], title: str, width: float, height: float, top: float = -18
 ) -> alt.LayerChart:
     """Return layers as one panel under a title, which names what is measured and its unit."""
-    layered = alt.LayerChart(layer=[heading(title, y=top), *layers])
+    layered = alt.LayerChart(layer=[heading(title, y=top, limit=width), *layers])
     return layered.properties(width=width, height=height)
 
 
 def heading(
-    text: str, x: float = 0, align: Literal["left", "right"] = "left", y: float = -18
+    text: str,
+    x: float = 0,
+    align: Literal["left", "right"] = "left",
+    y: float = -18,
+    limit: float = NARROW,
 ) -> alt.Chart:
     """Return words above a panel."""
-    mark = alt.Chart(inline([{}])).mark_text(align=align, color=SOFT, text=text, limit=NARROW)
+    mark = alt.Chart(inline([{}])).mark_text(align=align, color=SOFT, text=text, limit=limit)
     placed: alt.Chart = mark.encode(x=alt.value(x), y=alt.value(y))
     return placed
 
 
-def finish(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
-    """Return a chart with the fonts and lines that all figures share."""
-    finished: alt.TopLevelMixin = chart.configure(**_CONFIG)
+def finish(chart: alt.TopLevelMixin, words: Words) -> alt.TopLevelMixin:
+    """Return a chart with the fonts and lines of all figures, and the numbers of a language."""
+    decimal, thousands, percent = words.separators
+    form = {"decimal": decimal, "thousands": thousands, "percent": percent}
+    written = {"number": {**form, "grouping": [3], "currency": ["", ""]}}
+    finished: alt.TopLevelMixin = chart.configure(**_CONFIG, locale=written)
     return finished
 
 
@@ -239,15 +251,6 @@ _CONFIG: dict[str, Any] = {
     "padding": 4,
     "font": FONT,
     "aria": False,
-    "locale": {
-        "number": {
-            "decimal": ".",
-            "thousands": THIN,
-            "grouping": [3],
-            "currency": ["", ""],
-            "percent": f"{THIN}%",
-        }
-    },
     "view": {"stroke": None},
     "axis": {
         "labelFontSize": 12,
@@ -267,6 +270,6 @@ _CONFIG: dict[str, Any] = {
 }
 
 
-def _drawn_width(label: str) -> int:
-    """Return the room a label of 12 px takes; a CJK character is twice as wide as a letter."""
-    return sum(13 if ord(c) > 0x2E80 else 7 for c in label) + 16
+def drawn_width(label: str) -> int:
+    """Return the room a label of 12 px takes: CJK and Cyrillic are wider than Latin letters."""
+    return sum(13 if ord(c) > 0x2E80 else 7 if ord(c) > 0x2FF else 6 for c in label)

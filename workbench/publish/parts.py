@@ -5,7 +5,7 @@ from __future__ import annotations
 from workbench.exchange.verification import Release
 from workbench.publish import markup, pictures
 from workbench.publish.content import Content
-from workbench.publish.language import THIN, between, number, say
+from workbench.publish.language import capital, speak
 from workbench.publish.marks import NEEDED, Cell, Entry, enough
 from workbench.publish.readings import entry, read
 from workbench.study import Section
@@ -28,23 +28,23 @@ def header_html(content: Content, language: str = "en") -> str:
         whether it verifies and which run made it.
     """
     study = content.study
-    parts = [
-        markup.study_title(study, language),
-        markup.facts(_facts(content, language)),
-    ]
-    if content.problem:
-        parts.append(markup.state(say("nothing", language), content.problem, error=True))
+    words = speak(language)
+    parts = [markup.study_title(study, language)]
+    if not content.releases and not content.refused:
+        return markup.page(parts, language)
+    parts.append(markup.facts(_facts(content, language)))
     rows = [_release_line(content, name, language) for name in content.releases]
     rows += [
-        (Entry(folder), *[Entry("–")] * 5, Entry(say("unverified", language, reason=reason)))
+        (Entry(folder), *[Entry("–")] * 5, Entry(words.say("unverified", reason=reason)))
         for folder, reason in content.refused.items()
     ]
     keys = ("site", "count_exams", "count_patients", "suppressed_column", "date", "run", "verdict")
-    head = [(words := say(key, language))[:1].upper() + words[1:] for key in keys]
     if rows:
-        parts.append(markup.table(head, rows, say("releases", language), words=(4, 5, 6)))
-    policy = say("policy", language, threshold=content.threshold, rounding=study.policy.rounding)
-    parts.append(markup.notes([policy, say("intervals", language), say("i2", language)]))
+        head = [capital(words.say(key)) for key in keys]
+        parts.append(markup.table(head, rows, words.say("releases"), words=(4, 5, 6)))
+    fewer = words.count("fewer_patients", content.threshold)
+    policy = words.say("policy", fewer=fewer, rounding=words.number(study.policy.rounding))
+    parts.append(markup.notes([policy, words.say("intervals"), words.say("i2")]))
     return markup.page(parts, language)
 
 
@@ -68,8 +68,10 @@ def section_html(content: Content, section: Section, site: str = "", language: s
         HTML.
     """
     title, question = (t.get(language, t["en"]) for t in (section.title, section.question))
+    if content.pooled is None:
+        return nothing_html(content, language)
     parts = _answer(content, section, site, title, language)
-    scope = site or say("all_sites", language)
+    scope = site or speak(language).say("all_sites")
     return markup.page([markup.section(title, question, scope, parts, section.id)], language)
 
 
@@ -90,26 +92,46 @@ def refusal_html(content: Content, folder: str, language: str = "en") -> str:
     str
         HTML.
     """
-    state = markup.state(say("refused", language), content.refused[folder], error=True)
+    state = markup.state(speak(language).say("refused"), content.refused[folder], error=True)
+    return markup.page([f'<section class="wb-section">{state}</section>'], language)
+
+
+def nothing_html(content: Content, language: str = "en") -> str:
+    """Return why there is nothing to show.
+
+    Parameters
+    ----------
+    content
+        What `read_content` returned, with nothing pooled.
+    language
+        Two-letter code.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    refused = bool(content.refused)
+    words = speak(language)
+    title = words.say("nothing" if refused else "no_release")
+    rule = words.say("nothing_rule" if refused else "no_release_rule")
+    state = markup.state(title, content.problem or rule, error=refused)
     return markup.page([f'<section class="wb-section">{state}</section>'], language)
 
 
 def _answer(content: Content, section: Section, site: str, title: str, language: str) -> list[str]:
-    if content.pooled is None:
-        reason = content.problem or say("nothing_rule", language)
-        return [markup.state(say("nothing", language), reason, error=True)]
+    words = speak(language)
     scope = content.scope(section, site, language)
     if scope is None:
         reason = content.reason(section, site, language)
-        return [markup.state(say("not_answerable", language), reason)]
+        return [markup.state(words.say("not_answerable"), reason)]
     reading = read(section, scope)
-    numbers = markup.table(reading.head, reading.body, say("table_of", language, title=title))
+    numbers = markup.table(reading.head, reading.body, words.say("table_of", title=title))
     if not enough(reading.cells):
         shown, of = sum(cell.shown for cell in reading.cells), len(reading.cells)
-        rule = say(
-            "too_few_rule", language, needed=NEEDED, n=shown, of=of, threshold=content.threshold
-        )
-        return [markup.state(say("too_few", language), rule), numbers]
+        fewer = words.count("fewer_patients", content.threshold)
+        rule = words.say("too_few_rule", needed=NEEDED, n=shown, of=of, fewer=fewer)
+        return [markup.state(words.say("too_few"), rule), numbers]
     parts = [
         markup.finding(reading.finding),
         pictures.figure(reading, title, site, language),
@@ -122,47 +144,47 @@ def _answer(content: Content, section: Section, site: str, title: str, language:
 
 
 def _facts(content: Content, language: str) -> list[tuple[str, str, str]]:
+    words = speak(language)
+
     def counted(key: str) -> tuple[str, str, str]:
         cell: Cell = content.count(key)
-        words = say(f"count_{key}", language)
-        spread = between(cell.low, cell.high) if cell.shown and cell.low < cell.high else ""
-        return words[:1].upper() + words[1:], number(cell.value), spread
+        spread = words.between(cell.low, cell.high) if cell.shown and cell.low < cell.high else ""
+        return capital(words.say(f"count_{key}")), words.number(cell.value), spread
 
     releases = content.releases.values()
-    dates = sorted({str(release.manifest.created) for release in releases})
+    dates = sorted({release.manifest.created for release in releases})
+    days = [words.date(day) for day in dates]
+    hidden = sum(map(_suppressed, releases))
+    tables = sum(len(release.tables) for release in releases)
     total = len(content.releases) + len(content.refused)
     return [
-        (
-            say("sites", language),
-            number(len(content.releases)),
-            say("sites_of", language, of=number(total)),
-        ),
+        (words.say("sites"), words.number(len(releases)), words.count("sites_of", total)),
         counted("exams"),
         counted("patients"),
         (
-            say("suppressed_cells", language),
-            number(sum(map(_suppressed, releases))),
-            say("suppressed_of", language, tables=number(sum(len(r.tables) for r in releases))),
+            words.say("suppressed_cells"),
+            words.number(hidden),
+            words.count("suppressed_of", tables),
         ),
         (
-            say("released", language),
-            dates[-1] if dates else "–",
-            f"{dates[0]} –{THIN}{dates[-1]}" if len(dates) > 1 else "",
+            words.say("released"),
+            days[-1] if days else "–",
+            f"{days[0]} – {days[-1]}" if len(days) > 1 else "",
         ),
     ]
 
 
 def _release_line(content: Content, name: str, language: str) -> tuple[Entry, ...]:
     release = content.releases[name]
-    manifest = release.manifest
+    manifest, words = release.manifest, speak(language)
     return (
         Entry(name),
-        entry(content.count("exams", name), language),
-        entry(content.count("patients", name), language),
-        Entry(number(_suppressed(release))),
-        Entry(str(manifest.created)),
+        entry(content.count("exams", name), words),
+        entry(content.count("patients", name), words),
+        Entry(words.number(_suppressed(release))),
+        Entry(words.date(manifest.created)),
         Entry("–" if manifest.run is None else manifest.run.id[:12]),
-        Entry(say("verified", language, verdict=release.verdict)),
+        Entry(words.say("verified", verdict=words.say(f"verdict_{release.kind}"))),
     )
 
 

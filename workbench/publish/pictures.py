@@ -15,10 +15,9 @@ from workbench.publish.figures import (
     plot_histogram,
     plot_shares,
 )
-from workbench.publish.language import say
+from workbench.publish.language import speak
 from workbench.publish.panels import ACCENT, INK, PALE, PALETTE, SOFT, axis_limit
 from workbench.publish.readings import Reading
-from workbench.publish.sentences import hundredths
 
 _MARKS = {
     "interval": f'<path d="M2 7h20M2 3v8M22 3v8" stroke="{INK}" stroke-width="1.3" fill="none"/>',
@@ -56,31 +55,34 @@ def figure(reading: Reading, title: str, chosen: str, language: str) -> str:
     str
         HTML.
     """
-    kind = say(f"figure_{reading.figure}", language)
-    words = say("alt", language, figure=kind, title=title, finding=reading.finding)
-    return _framed([_svg(reading, chosen, width, language) for width in WIDTHS], words)
+    words = speak(language)
+    kind = words.say(f"figure_{reading.figure}")
+    said = words.say("alt", figure=kind, title=title, finding=reading.finding)
+    return _framed([_svg(reading, chosen, width, language) for width in WIDTHS], said)
 
 
 def concentration(reading: Reading, chosen: str, language: str) -> str:
     """Return how concentrated each site is, as a figure under a small title."""
-    title = say("herfindahl", language)
+    words = speak(language)
+    title = words.say("herfindahl")
+    shown = [row for row in reading.concentration if row.cell.shown]
     drawn = [
         draw(
             plot_forest(
                 reading.concentration,
-                axis=say("herfindahl_axis", language),
-                pooled=say("all_sites", language),
+                axis=words.say("herfindahl_axis"),
+                pooled=words.say("all_sites"),
                 chosen=chosen,
-                write=hundredths,
+                write=words.hundredths,
                 width=width,
                 language=language,
             )
         )
         for width in WIDTHS
     ]
-    values = ", ".join(f"{r.label} {hundredths(r.cell.value)}" for r in reading.concentration)
-    words = say("alt", language, figure=say("figure_forest", language), title=title, finding=values)
-    return f"<h3>{escape(title)}</h3>{_framed(drawn, words)}"
+    values = ", ".join(f"{r.label} {words.spelt(r.cell, words.hundredths)}" for r in shown)
+    said = words.say("alt", figure=words.say("figure_forest"), title=title, finding=values)
+    return f"<h3>{escape(title)}</h3>{_framed(drawn, said)}"
 
 
 def legend(reading: Reading, chosen: str, threshold: int, language: str) -> str:
@@ -116,11 +118,12 @@ def legend(reading: Reading, chosen: str, threshold: int, language: str) -> str:
     if reading.figure == "forest":
         named |= {"square": True, "pooled": True}
     named["suppressed"] = any(cell.how == "suppressed" for cell in reading.cells)
+    words = speak(language)
+    fewer = words.count("fewer_patients", threshold)
     items = [_swatch(group, PALETTE[i]) for i, group in enumerate(reading.groups)]
     for key, here in named.items():
         if here:
-            words = say(f"legend_{key}", language, threshold=threshold, site=chosen)
-            items.append(_item(_MARKS[key], words))
+            items.append(_item(_MARKS[key], words.say(f"legend_{key}", fewer=fewer, site=chosen)))
     return f'<ul class="wb-legend">{"".join(items)}</ul>' if items else ""
 
 
@@ -134,6 +137,7 @@ def _svg(reading: Reading, chosen: str, width: int, language: str) -> str:
                 axis=reading.axis,
                 values=reading.second_axis,
                 width=width,
+                language=language,
             )
         )
     if reading.figure == "grouped_bars":
@@ -144,6 +148,7 @@ def _svg(reading: Reading, chosen: str, width: int, language: str) -> str:
                 bands=reading.second_axis,
                 groups=reading.groups,
                 width=width,
+                language=language,
             )
         )
     if reading.figure == "shares":
@@ -157,7 +162,7 @@ def _svg(reading: Reading, chosen: str, width: int, language: str) -> str:
             plot_forest(
                 reading.rows,
                 axis=reading.axis,
-                pooled=say("all_sites", language),
+                pooled=speak(language).say("all_sites"),
                 chosen=chosen,
                 write=reading.write,
                 width=width,

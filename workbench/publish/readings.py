@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from workbench.definition.study_file import Section
-from workbench.publish.language import THIN, between, number, percent, say
+from workbench.publish.language import Words, capital, speak
 from workbench.publish.marks import Bin, Cell, Entry, Quantile, Row, enough
 from workbench.publish.scope import COUNTED, Scope
 from workbench.publish.sentences import (
-    hundredths,
     read_bars,
     read_forest,
     read_groups,
@@ -67,7 +66,7 @@ class Reading:
     quantiles: tuple[Quantile, ...] = ()
     ends: tuple[float, ...] = ()
     concentration: tuple[Row, ...] = ()
-    write: Callable[[float], str] = number
+    write: Callable[[float], str] = speak("en").number
 
 
 def read(section: Section, scope: Scope) -> Reading:
@@ -96,33 +95,36 @@ def read(section: Section, scope: Scope) -> Reading:
     return kinds[section.figure](section, scope)
 
 
-def entry(cell: Cell, language: str = "en", write: Callable[[float], str] = number) -> Entry:
+def entry(cell: Cell, words: Words, write: Callable[[float], str] | None = None) -> Entry:
     """Return a cell as it is written in a table: its figure, and its interval below.
 
     Examples
     --------
-    >>> entry(Cell(120, 118, 122, "rounded"))
+    >>> entry(Cell(120, 118, 122, "rounded"), speak("en"))
     Entry(text='120', detail='118–122', hidden=False)
     """
     if cell.how == "suppressed":
         known = math.isfinite(cell.low) and math.isfinite(cell.high)
-        spread = between(cell.low, cell.high, write) if known else ""
-        return Entry(say("suppressed", language), spread, hidden=True)
+        spread = words.between(cell.low, cell.high, write) if known else ""
+        return Entry(words.say("suppressed"), spread, hidden=True)
     if not cell.shown:
         return Entry("–")
-    spread = between(cell.low, cell.high, write)
-    return Entry(write(cell.value), "" if spread == write(cell.value) else spread)
+    text = (write or words.number)(cell.value)
+    spread = words.between(cell.low, cell.high, write)
+    return Entry(text, "" if spread == text else spread)
 
 
 def _bars(section: Section, scope: Scope) -> Reading:
     name, measure = section.dimensions[0], section.measure
-    unit, shares = scope.measure(measure), section.figure == "shares"
+    shares = section.figure == "shares"
     rows = tuple(_row({name: code}, section, scope) for code in _codes(section, name, scope))
-    share_axis = _capital(scope.say("share_axis", unit=unit)) if measure in COUNTED else ""
+    share_axis = (
+        capital(scope.say("share_axis", unit=scope.of(measure))) if measure in COUNTED else ""
+    )
     concentration = _concentration(section, scope) if section.top and not shares else ()
     return Reading(
         figure=section.figure,
-        axis=share_axis if shares else _capital(unit),
+        axis=share_axis if shares else capital(scope.measure(measure)),
         second_axis=share_axis,
         finding=read_shares(rows, section, scope)
         if shares
@@ -142,45 +144,58 @@ def _row(at: Mapping[str, str], section: Section, scope: Scope) -> Row:
     label = scope.label(name, code)
     if measure not in COUNTED:
         return Row(label, cell)
+    together = _share(scope.pooled, measure, at)
     i2 = scope.pooled.heterogeneity.get((name, code, measure), math.nan)
+    if not together.shown:
+        i2 = math.nan  # of the sites that tell it alone, which are all 0
     return Row(
         label,
         cell,
-        share=_share(scope.pooled, measure, at),
+        share=together,
         by_site=tuple((site, _share(t, measure, at)) for site, t in scope.there.items()),
-        note=_i2(i2),
+        note="" if math.isnan(i2) else scope.words.points(i2),
     )
 
 
 def _bar_head(section: Section, scope: Scope) -> tuple[str, ...]:
     unit = scope.measure(section.measure)
     if section.measure not in COUNTED:
-        return (_capital(unit),)
-    share_of = scope.say("share", unit=unit)
+        return (capital(unit),)
+    share_of = scope.say("share", unit=scope.of(section.measure))
     if scope.chosen:
-        return (_capital(unit), _capital(share_of), f"{scope.say('all_sites')}: {share_of}")
+        everywhere = scope.say("of_label", label=scope.say("all_sites"), words=share_of)
+        return (capital(unit), capital(share_of), everywhere)
     keys = ("range", "heterogeneity", "suppressed_sites")
-    return (_capital(unit), _capital(share_of), *map(scope.say, keys))
+    return (capital(unit), capital(share_of), *map(scope.say, keys))
 
 
 def _bar_line(row: Row, section: Section, scope: Scope) -> tuple[Entry, ...]:
-    first = (Entry(row.label), entry(row.cell, scope.language))
+    percent = scope.words.percent
+    first = (Entry(row.label), entry(row.cell, scope.words))
     if section.measure not in COUNTED:
         return first
     if scope.chosen:
         here = share(row.cell, scope.table.cell(section.measure))
-        parts = (entry(cell, scope.language, percent) for cell in (here, row.share))
+        parts = (entry(cell, scope.words, percent) for cell in (here, row.share))
         return (*first, *parts)
     low, high = span(cell for _, cell in row.by_site)
-    spread = between(low, high, percent) if math.isfinite(low) else "–"
+    spread = (
+        scope.words.between(low, high, percent) if row.share.shown and math.isfinite(low) else "–"
+    )
     hidden = sum(cell.how == "suppressed" for _, cell in row.by_site)
-    together = entry(row.share, scope.language, percent)
-    return (*first, together, Entry(spread), Entry(row.note or "–"), Entry(str(hidden)))
+    together = entry(row.share, scope.words, percent)
+    return (
+        *first,
+        together,
+        Entry(spread),
+        Entry(row.note or "–"),
+        Entry(scope.words.number(hidden)),
+    )
 
 
 def _grouped_bars(section: Section, scope: Scope) -> Reading:
     first, second = section.dimensions
-    measure, language = section.measure, scope.language
+    measure, words = section.measure, scope.words
     groups = [g for g in scope.pooled.labels(second) if g != ALL and _counted(scope, {second: g})]
     found: dict[tuple[str, str], Row] = {}
     body = []
@@ -191,17 +206,16 @@ def _grouped_bars(section: Section, scope: Scope) -> Reading:
             found[code, g] = Row(label, cell, scope.label(second, g))
         whole = scope.table.cell(measure, **{first: code})
         part = _share(scope.table, measure, {first: code})
-        numbers = [entry(cell, language) for cell in (*cells, whole)]
-        body.append((Entry(label), *numbers, entry(part, language, percent)))
+        numbers = [entry(cell, words) for cell in (*cells, whole)]
+        body.append((Entry(label), *numbers, entry(part, words, words.percent)))
     # A group of which nothing at all is told stands in the table only.
     told = [g for g in groups if any(row.cell.shown for (_, of), row in found.items() if of == g)]
     rows = {key: row for key, row in found.items() if key[1] in told}
     names = tuple(scope.label(second, g) for g in groups)
-    unit = scope.measure(measure)
-    share_of = _capital(scope.say("share", unit=unit))
+    share_of = capital(scope.say("share", unit=scope.of(measure)))
     return Reading(
         figure="grouped_bars",
-        axis=_capital(unit),
+        axis=capital(scope.measure(measure)),
         second_axis=scope.title(first),
         finding=read_groups(rows, section, scope),
         cells=tuple(row.cell for row in found.values()),
@@ -229,21 +243,21 @@ def _histogram(section: Section, scope: Scope) -> Reading:
     for each in codes:
         cells = [table.cell(q, **{name: each}) for q in ("median", "p90")]
         cells.insert(0, table.total("exams", **{name: each}))
-        numbers = [entry(cell, scope.language) for cell in cells]
+        numbers = [entry(cell, scope.words) for cell in cells]
         body.append((Entry(scope.label(name, each)), *numbers))
     share_axis = scope.say("share_bin")
     if code != ALL:
-        share_axis = f"{scope.label(name, code)}: {share_axis[:1].lower()}{share_axis[1:]}"
+        share_axis = scope.say("of_label", label=scope.label(name, code), words=share_axis)
     columns = (scope.measure("exams"), scope.measure("median"), scope.measure("p90"))
     return Reading(
         figure="histogram",
-        axis=share_axis,
-        second_axis=_capital(
+        axis=capital(share_axis),
+        second_axis=capital(
             scope.say("per_exam", unit=scope.unit_words(scope.unit) or scope.say("how_many"))
         ),
         finding=read_quantiles(quantiles, "" if code == ALL else scope.label(name, code), scope),
         cells=tuple(b.cell for b in drawn[code]),
-        head=(scope.title(name), *map(_capital, columns)),
+        head=(scope.title(name), *map(capital, columns)),
         body=tuple(body),
         bins=drawn[code],
         quantiles=quantiles,
@@ -253,10 +267,10 @@ def _histogram(section: Section, scope: Scope) -> Reading:
 
 def _forest(section: Section, scope: Scope) -> Reading:
     axis, name = scope.say("herfindahl_axis"), scope.say("herfindahl_index")
-    rows, write = _concentration(section, scope), hundredths
+    rows, write = _concentration(section, scope), scope.words.hundredths
     if section.measure not in COUNTED:
-        axis = name = _capital(scope.measure(section.measure))
-        write = number
+        axis = name = capital(scope.measure(section.measure))
+        write = scope.words.number
         rows = tuple(
             Row(label, table.cell(section.measure)) for label, table in _everywhere(scope).items()
         )
@@ -266,8 +280,8 @@ def _forest(section: Section, scope: Scope) -> Reading:
         second_axis="",
         finding=read_forest(rows, name, write, scope),
         cells=tuple(row.cell for row in rows),
-        head=(scope.say("site"), name),
-        body=tuple((Entry(row.label), entry(row.cell, scope.language, write)) for row in rows),
+        head=(scope.say("site"), capital(name)),
+        body=tuple((Entry(row.label), entry(row.cell, scope.words, write)) for row in rows),
         rows=rows,
         write=write,
     )
@@ -308,14 +322,3 @@ def _concentration(section: Section, scope: Scope) -> tuple[Row, ...]:
 
 def _everywhere(scope: Scope) -> dict[str, Table]:
     return {**scope.there, scope.say("all_sites"): scope.pooled}
-
-
-def _i2(value: float) -> str:
-    if math.isnan(value):
-        return ""
-    points = f"{100 * value:.0f}"
-    return f">99{THIN}%" if points == "100" and value < 1 else f"{points}{THIN}%"
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from workbench.definition.dimensions import StudyDimension
-from workbench.publish.language import say
+from workbench.publish.language import Words, speak
 from workbench.publish.tables import Table
 
 COUNTED = ("exams", "patients")
 """Measures that are counts, of which there are shares."""
+NAMED = ("a", "MB")
+"""UCUM units for which a language has words; others are written as they are."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,14 @@ class Scope:
         """Table of each site that has one."""
         return {name: table for name, table in self.sites.items() if table is not None}
 
+    @property
+    def words(self) -> Words:
+        """The reader's language."""
+        return speak(self.language)
+
     def say(self, key: str, **values: object) -> str:
         """Return words in the reader's language."""
-        return say(key, self.language, **values)
+        return self.words.say(key, **values)
 
     def label(self, dimension: str, code: str) -> str:
         """Return the words for a code."""
@@ -66,15 +73,20 @@ class Scope:
     def title(self, dimension: str) -> str:
         """Return the words for a dimension, with its unit."""
         words = self.dimensions[dimension].title(self.language)
-        unit = self.unit_of(dimension)
-        return f"{words}, {unit}" if unit else words
+        return self.words.listed((words, self.unit_of(dimension)))
 
     def measure(self, name: str) -> str:
         """Return the words for a measure, with its unit."""
         if name in COUNTED:
             return self.say(f"count_{name}")
-        return ", ".join(filter(None, (self.say(name), self.unit_words(self.unit))))
+        return self.words.listed((self.say(name), self.unit_words(self.unit)))
+
+    def of(self, measure: str) -> str:
+        """Return the words for what there are shares of."""
+        return self.say(f"of_{measure}") if measure in COUNTED else self.measure(measure)
 
     def unit_words(self, unit: str) -> str:
         """Return the words for a UCUM unit; none for a plain number."""
-        return {"1": "", "a": self.say("years")}.get(unit, unit)
+        if unit == "1":
+            return ""
+        return self.say(f"unit_{unit}") if unit in NAMED else unit

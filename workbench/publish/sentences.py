@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from workbench.definition.study_file import Section
-from workbench.publish.language import between, number, percent
+from workbench.publish.language import capital
 from workbench.publish.marks import ABSENT, Cell, Quantile, Row
 from workbench.publish.scope import COUNTED, Scope
 from workbench.publish.tables import share
@@ -22,22 +22,28 @@ def read_bars(
     if not named:
         return ""
     top = max(named, key=lambda row: row.cell.value)
-    words = {"label": top.label, "value": spelt(top.cell), "unit": scope.measure(measure)}
+    words = scope.words
+    value = words.spelt(top.cell)
     if measure not in COUNTED:
-        return scope.say("read_highest", **words | {"measure": scope.measure(measure)})
+        name = scope.measure(measure)
+        return scope.say("read_highest", label=top.label, measure=name, value=value)
     total = scope.table.cell(measure)
     part = share(top.cell, total)
     if part.shown:
-        words |= {"total": spelt(total), "share": spelt(part, percent)}
-    said = [scope.say("read_bars_of" if part.shown else "read_bars", **words)]
+        spelt = {"total": words.spelt(total), "share": words.spelt(part, words.percent)}
+        unit = scope.of(measure)
+        said = [scope.say("read_bars_of", label=top.label, value=value, unit=unit, **spelt)]
+    else:
+        counted = words.count(f"n_{measure}", top.cell.value, value)
+        said = [scope.say("read_bars", label=top.label, counted=counted)]
     said += _between_sites(top, scope)
     here = scope.chosen or scope.say("all_sites")
     index = next((row.cell for row in concentration if row.label == here), ABSENT)
     if index.shown and index.value > 0:
-        equal = number(1 / index.value, 2)
+        equal = words.number(1 / index.value, 2)
         key = "read_herfindahl" if equal == "1" else "read_herfindahl_equal"
-        said.append(scope.say(key, value=spelt(index, hundredths), equal=equal))
-    return " ".join(said)
+        said.append(scope.say(key, value=words.spelt(index, words.hundredths), equal=equal))
+    return words.run_on(said)
 
 
 def read_shares(rows: Sequence[Row], section: Section, scope: Scope) -> str:
@@ -47,16 +53,17 @@ def read_shares(rows: Sequence[Row], section: Section, scope: Scope) -> str:
     parts = sorted(((r, p) for r, p in parts if p.shown), key=lambda pair: pair[1].value)
     if len(parts) < 2:
         return ""
+    words = scope.words
     (worst, low), (best, high) = parts[0], parts[-1]
     said = scope.say(
         "read_shares",
         best=best.label,
-        high=spelt(high, percent),
+        high=words.spelt(high, words.percent),
         worst=worst.label,
-        low=spelt(low, percent),
-        unit=scope.measure(section.measure),
+        low=words.spelt(low, words.percent),
+        unit=scope.of(section.measure),
     )
-    return " ".join([said, *_between_sites(worst, scope)])
+    return words.run_on([said, *_between_sites(worst, scope)])
 
 
 def read_groups(rows: Mapping[tuple[str, str], Row], section: Section, scope: Scope) -> str:
@@ -75,35 +82,35 @@ def read_groups(rows: Mapping[tuple[str, str], Row], section: Section, scope: Sc
     }
     if not stated:
         return ""
-    unit = scope.measure(measure)
+    words = scope.words
     top = max(stated.values(), key=lambda row: row.cell.value)
     said = scope.say(
         "read_groups",
         label=f"{top.label} {scope.unit_of(first)}".rstrip(),
         group=top.group,
-        value=spelt(top.cell),
-        unit=unit,
+        counted=words.count(f"n_{measure}", top.cell.value, words.spelt(top.cell)),
     )
     total = scope.table.cell(measure)
     groups = dict.fromkeys(g for _, g in stated)
     shares = {g: share(scope.table.cell(measure, **{second: g}), total) for g in groups}
     parts = [
-        f"{scope.label(second, g)} {spelt(part, percent)}"
+        f"{scope.label(second, g)} {words.spelt(part, words.percent)}"
         for g, part in shares.items()
         if part.shown and part.high > 0
     ]
-    whole = [scope.say("read_group_total", unit=unit, parts=", ".join(parts))] if parts else []
-    return " ".join([said, *whole])
+    if not parts:
+        return said
+    whole = [scope.say("read_group_total", unit=scope.of(measure), parts=words.listed(parts))]
+    return words.run_on([said, *whole])
 
 
 def read_quantiles(quantiles: Iterable[Quantile], of: str, scope: Scope) -> str:
     """Say where each quantile lies, of all exams or of those with one label."""
-    unit = "" if scope.unit in ("", "1") else f" {scope.unit}"
-    said = [
-        scope.say(f"read_{quantile.name}", value=spelt(quantile.cell) + unit)
-        for quantile in quantiles
-    ]
-    return " ".join([scope.say("read_of", of=of), *said] if of and said else said)
+    unit = f" {scope.unit_words(scope.unit)}".rstrip()
+    parts = scope.words.listed(f"{q.label} {scope.words.spelt(q.cell)}{unit}" for q in quantiles)
+    if not parts:
+        return ""
+    return scope.say("read_quantiles_of" if of else "read_quantiles", of=of, parts=parts)
 
 
 def read_forest(rows: Sequence[Row], name: str, write: Callable[[float], str], scope: Scope) -> str:
@@ -111,19 +118,7 @@ def read_forest(rows: Sequence[Row], name: str, write: Callable[[float], str], s
     low, high = span(row.cell for row in rows[:-1])
     if not math.isfinite(low):
         return ""
-    return scope.say("read_forest", low=write(low), high=write(high), measure=name)
-
-
-def spelt(cell: Cell, write: Callable[[float], str] = number) -> str:
-    """Return a figure with its interval in brackets, if it has one.
-
-    Examples
-    --------
-    >>> spelt(Cell(120, 118, 122)), spelt(Cell(3, 3, 3))
-    ('120 (118–122)', '3')
-    """
-    spread = between(cell.low, cell.high, write)
-    return spread if spread == write(cell.value) else f"{write(cell.value)} ({spread})"
+    return scope.say("read_forest", low=write(low), high=write(high), measure=capital(name))
 
 
 def span(cells: Iterable[Cell]) -> tuple[float, float]:
@@ -138,21 +133,11 @@ def span(cells: Iterable[Cell]) -> tuple[float, float]:
     return min(values, default=math.nan), max(values, default=math.nan)
 
 
-def hundredths(value: float) -> str:
-    """Return an index between 0 and 1 as it is written.
-
-    Examples
-    --------
-    >>> hundredths(0.4567)
-    '0.46'
-    """
-    return f"{value:.2f}"
-
-
 def _between_sites(row: Row, scope: Scope) -> list[str]:
     cells = [cell for _, cell in row.by_site if cell.shown]
     if scope.chosen or len(cells) < 2:
         return []
+    percent = scope.words.percent
     low, high = span(cells)
     said = [scope.say("read_range", label=row.label, low=percent(low), high=percent(high))]
     return [*said, scope.say("read_i2", i2=row.note)] if row.note else said

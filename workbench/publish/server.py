@@ -12,6 +12,7 @@ import shlex
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 
 from workbench.errors import DefinitionError, ExecutionError, UsageError
+from workbench.publish.pages import FOLDER
 
 TEMPLATES = Path(__file__).parents[1] / "resources" / "voila"
 PACKAGE = Path(__file__).parents[2]
@@ -80,6 +82,7 @@ def dashboard_command(study: Path | str, port: int = 8866) -> list[str]:
         "VoilaConfiguration.template": "workbench",
         "VoilaConfiguration.allow_template_override": "NO",
         "VoilaConfiguration.allow_theme_override": "NO",
+        "VoilaConfiguration.preheat_kernel": "True",
         "VoilaConfiguration.strip_sources": "True",
         "VoilaConfiguration.show_tracebacks": "False",
         "VoilaConfiguration.file_allowlist": "[]",
@@ -110,19 +113,23 @@ class Server:
         The Voila process.
     url
         Where the dashboard is, with its token if it has one.
+    pages
+        Private folder in which its kernels keep what they have drawn.
     """
 
     process: subprocess.Popen[bytes]
     url: str
+    pages: tempfile.TemporaryDirectory[str]
 
     def stop(self) -> None:
-        """End the server and the kernels it started."""
+        """End the server and the kernels it started, and remove what they kept."""
         self.process.terminate()
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self.pages.cleanup()
 
     def __enter__(self) -> Server:
         """Return the server itself."""
@@ -175,7 +182,8 @@ def serve(
     """
     port = _free_port(port)
     command = dashboard_command(study, port)
-    environment = dict(os.environ)
+    pages = tempfile.TemporaryDirectory(prefix="workbench-pages-", ignore_cleanup_errors=True)
+    environment = {**os.environ, FOLDER: pages.name}
     url = f"http://127.0.0.1:{port}/"
     if token:
         # Not on the command line, which every user of the machine can read.
@@ -191,12 +199,14 @@ def serve(
         )
     except OSError as error:
         raise ExecutionError(
-            f"The dashboard cannot be started: {error.strerror}", where=command[1]
+            f"The dashboard cannot be started: {error.strerror}",
+            where=command[1],
+            todo="Build the environment again, with the extra: lab",
         ) from error
     finally:
         if not isinstance(target, int):
             target.close()
-    server = Server(process, url)
+    server = Server(process, url, pages)
     end = time.monotonic() + wait
     while time.monotonic() < end:
         if process.poll() is not None:

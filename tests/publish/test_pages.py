@@ -1,0 +1,44 @@
+"""Pages: drawn once, kept whole, and never kept past a change of what they are made from."""
+
+import shutil
+
+import pytest
+
+from workbench.publish import content
+from workbench.publish.pages import Pages
+from workbench.study import read_study
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "kept").mkdir()
+    return tmp_path / "kept"
+
+
+def test_what_is_kept_is_what_would_be_drawn_and_needs_no_release(small_study, folder, monkeypatch):
+    study = read_study(small_study)
+    fresh, first = Pages(study), Pages(study, folder)
+    asked = [lambda p: p.head("en"), lambda p: p.section(0, "", "en"), lambda p: p.sites]
+    drawn = [ask(first) for ask in asked]
+    assert drawn == [ask(fresh) for ask in asked]
+    monkeypatch.setattr(content, "read_content", None)  # a call would fail
+    again = Pages(study, folder)
+    assert [ask(again) for ask in asked] == drawn
+    assert not [path for path in folder.iterdir() if path.suffix != ".html"]
+
+
+def test_a_changed_release_is_read_anew(small_study, folder, tmp_path):
+    copy = shutil.copytree(small_study, tmp_path / "study")
+    before = Pages(read_study(copy), folder).sites
+    table = copy / "releases" / "north" / "exams_by_modality.csv"
+    table.write_text(table.read_text().replace("4000", "9000"))
+    after = Pages(read_study(copy), folder).sites
+    assert "Northern University Hospital" in before
+    assert "Northern University Hospital" not in after
+    assert "north" in after
+
+
+def test_a_refused_release_is_told_once(small_study):
+    pages = Pages(read_study(small_study))
+    assert "does not verify" in pages.section(0, "broken", "en")
+    assert pages.section(1, "broken", "en") == ""

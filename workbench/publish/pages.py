@@ -1,0 +1,123 @@
+"""Pages: the parts of a study's page as HTML, each drawn once for all who read it.
+
+A server hands its kernels a private folder; what one of them has drawn the others read there. The
+name of a kept part holds a digest of all it is made from, so a release that has changed is never
+answered by what was drawn before.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.study import Study
+
+if TYPE_CHECKING:
+    from workbench.publish.content import Content
+
+FOLDER = "WORKBENCH_PAGES"
+"""Environment variable that names the private folder; without it nothing is kept."""
+
+
+class Pages:
+    """Give the head and the sections of a study's page, for every site and in every language.
+
+    Parameters
+    ----------
+    study
+        The definition.
+    folder
+        Where parts are kept; None to draw each anew.
+
+    Examples
+    --------
+    >>> from workbench.study import read_study
+    >>> pages = Pages(read_study("studies/imaging_service"))
+    >>> pages.sites[0]
+    'Chinese Mammography Database (CMMD)'
+    """
+
+    def __init__(self, study: Study, folder: Path | None = None) -> None:
+        self.study = study
+        self.folder = folder
+        self._digest = _digest_of(study.folder) if folder else ""
+
+    @cached_property
+    def content(self) -> Content:
+        """What the verified releases say; verified and pooled when it is first asked for."""
+        # Heavy, and not needed where every part is kept.
+        from workbench.publish.content import read_content
+
+        return read_content(self.study.folder)
+
+    @cached_property
+    def sites(self) -> tuple[str, ...]:
+        """Names of the sites whose release verifies, then folders of releases that do not."""
+        names = self._kept(
+            lambda: json.dumps([*self.content.releases, *self.content.refused]), "sites"
+        )
+        return tuple(json.loads(names))
+
+    def head(self, language: str) -> str:
+        """Return what stands above all questions."""
+
+        def drawn() -> str:
+            from workbench.publish.parts import header_html
+
+            return header_html(self.content, language)
+
+        return self._kept(drawn, "head", language)
+
+    def section(self, place: int, site: str, language: str) -> str:
+        """Return one question answered for a site, "" for all sites together."""
+
+        def drawn() -> str:
+            from workbench.publish.parts import nothing_html, refusal_html, section_html
+
+            if place and (site in self.content.refused or self.content.pooled is None):
+                return ""  # once is enough
+            if site in self.content.refused:
+                return refusal_html(self.content, site, language)
+            if self.content.pooled is None:
+                return nothing_html(self.content, language)
+            return section_html(self.content, self.study.sections[place], site, language)
+
+        return self._kept(drawn, "section", str(place), site, language)
+
+    def _kept(self, draw: Callable[[], str], *name: str) -> str:
+        if self.folder is None:
+            return draw()
+        digest = hashlib.sha256(json.dumps([self._digest, *name]).encode()).hexdigest()
+        path = self.folder / f"{digest}.html"
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+        text = draw()
+        handle, part = tempfile.mkstemp(dir=self.folder)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(part).replace(path)  # whole, or not there
+        return text
+
+
+def open_pages(study: Study) -> Pages:
+    """Return the pages of a study, kept where the server says."""
+    folder = os.environ.get(FOLDER)
+    return Pages(study, Path(folder) if folder else None)
+
+
+def _digest_of(folder: Path) -> str:
+    """Return a digest of all a page is made from: definition, codelists, releases and the day."""
+    digest = hashlib.sha256(str(dt.datetime.now(dt.UTC).date()).encode())  # keys expire
+    patterns = ("*.toml", "codelists/*", "releases/**/*")
+    for path in sorted({p for pattern in patterns for p in folder.glob(pattern) if p.is_file()}):
+        name = path.relative_to(folder).as_posix()
+        digest.update(json.dumps([name, path.stat().st_size]).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
