@@ -10,14 +10,16 @@ SITES ?=
 JOBS ?= 2
 # Where wheels beside the package index lie: a folder or URL, for machines that need one.
 FIND_LINKS ?= $(PIP_FIND_LINKS)
+# 1: take no package from elsewhere, for a machine without internet.
+NO_INDEX ?=
 
 BIN := .venv/bin
 FOLDER := studies/$(STUDY)
 SITE_FILES := $(foreach s,$(SITES),$(or $(wildcard datasets/$(s)/site.toml datasets/*/$(s)/site.toml),datasets/$(s)/site.toml))
 CHOSEN := $(foreach f,$(SITE_FILES),--site $(f))
-LINKS := $(if $(FIND_LINKS),--find-links $(FIND_LINKS))
+LINKS := $(if $(FIND_LINKS),--find-links $(FIND_LINKS)) $(if $(NO_INDEX),--no-index)
 
-.PHONY: help study test lint check reproduce bench lock clean
+.PHONY: help env study test lint check reproduce bench lab lock wheelhouse clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 14
@@ -29,6 +31,8 @@ study: .venv/.ready ## run a study at its sites, release, pool, and show the das
 	$(BIN)/workbench verify $(FOLDER)
 	$(BIN)/workbench pool $(FOLDER)
 	@if [ -t 1 ]; then $(BIN)/workbench publish $(FOLDER); else $(BIN)/workbench publish $(FOLDER) --dry-run; fi
+
+env: .venv/.ready ## build the environment only
 
 test: .venv/.ready ## lint, check types and contracts, and run every test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
@@ -50,6 +54,15 @@ lock: .venv/.ready ## resolve the dependencies again
 	$(BIN)/uv pip compile pyproject.toml --all-extras $(LINKS) --python-version 3.11 --no-header --no-annotate --quiet -o requirements.lock
 	sed -i 's/+cpu$$//' requirements.lock
 
+lab: .venv/.ready ## open JupyterLab on notebooks/start_here.ipynb
+	binder/start $(BIN)/jupyter lab notebooks/start_here.ipynb $(LAB)
+
+wheelhouse: ## save every package for a machine without internet
+	$(PYTHON) -m pip download --quiet --disable-pip-version-check --only-binary=:all: $(LINKS) \
+	  --dest wheelhouse --requirement requirements.lock uv
+	@echo 'On a machine with the same Linux and Python: make env FIND_LINKS=wheelhouse NO_INDEX=1' \
+	  | tee wheelhouse/README
+
 clean: ## remove the environment, runs and caches; releases stay
 	rm -rf .venv runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
@@ -57,8 +70,8 @@ clean: ## remove the environment, runs and caches; releases stay
 .venv/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or 3.12 is needed, this is " + sys.version if not (3, 11) <= sys.version_info < (3, 13) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv setuptools
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(LINKS) uv setuptools
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode $(LINKS) -r requirements.lock \
-	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check $(LINKS) -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -306,6 +306,18 @@ def test_a_failed_step_keeps_its_notebook_and_the_earlier_results(toy):
 
 
 @pytest.mark.slow
+def test_what_the_library_says_of_the_table_is_told_in_place_of_the_notebook(toy):
+    toy.change(1, "from workbench.errors import SiteError; raise SiteError('No exam is left')")
+    with pytest.raises(
+        ExecutionError, match=r"Step 'first' stopped at cell In \[\d+\]: No exam is left"
+    ) as caught:
+        toy.run()
+    assert "run again" in caught.value.todo
+    assert "Open" not in caught.value.todo
+    assert caught.value.where.endswith("first.failed/notebook.ipynb")
+
+
+@pytest.mark.slow
 def test_an_undeclared_file_publishes_nothing(toy):
     toy.change(1, "(Path(output_dir) / 'number.json').write_text('')")
     with pytest.raises(ExecutionError, match=r"wrote 'number\.json'") as caught:
@@ -406,6 +418,10 @@ DAMAGES = {
     "deep folders": (
         "Path(output_dir, *['d'] * 900).mkdir(parents=True)",
         "wrote folders more than 32 deep",
+    ),
+    "pipe for its executed notebook": (
+        "os.mkfifo(Path(output_dir).parent / 'notebook.ipynb')",
+        "in the place of its own executed form",
     ),
     "first step": (
         "import shutil; shutil.rmtree(Path(run_dir) / 'first')",

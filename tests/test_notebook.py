@@ -15,6 +15,7 @@ import pytest
 
 from tests.toy import write_notebook
 from workbench import notebook
+from workbench.errors import ExecutionError
 from workbench.notebook import Kernel, Stopped, kernel_environment, run_notebook, sweep_sockets
 
 NAME = "workbench-test"
@@ -26,6 +27,7 @@ def execute(tmp_path):
 
     def run(*cells, sample=None, parameters=None, on_cell=lambda done, total: None):
         source = tmp_path / "in {a}.ipynb"
+        (tmp_path / "out {b}.ipynb").unlink(missing_ok=True)
         write_notebook(source, "What?", *cells)
         kernel = Kernel(tmp_path, kernel_environment(sample), NAME)
         try:
@@ -76,6 +78,27 @@ def test_only_the_class_of_an_exception_is_told(execute, capfd):
     assert "IVANOV" in execute.executed.read_text()
     out, err = capfd.readouterr()
     assert "IVANOV" not in out + err
+
+
+TELL = "from workbench.errors import SiteError; raise SiteError"
+
+
+def test_a_closed_list_of_lines_is_told(execute, capfd):
+    ended = execute(f"{TELL}('No exam is left', where='IVANOV', todo='IVANOV')")
+    assert (ended.error, ended.cell, ended.told) == ("SiteError", 4, "No exam is left")
+    assert "open_archive" in ended.todo
+    assert "IVANOV" not in str(ended) + "".join(capfd.readouterr())
+    assert execute(f"{TELL}('No exam of IVANOV is left')") == Stopped("SiteError", 4)
+    assert execute("raise ValueError('No exam is left')") == Stopped("ValueError", 4)
+
+
+@pytest.mark.parametrize("put", ["os.mkfifo(out)", "out.touch()", "out.symlink_to('x')"])
+def test_what_stands_in_the_place_of_the_executed_notebook_is_refused(execute, put):
+    start = time.monotonic()
+    with pytest.raises(ExecutionError, match="in the place of its own executed form") as caught:
+        execute("import os; out = Path(output_dir) / 'out {b}.ipynb'", put)
+    assert time.monotonic() - start < 30
+    assert "out {b}.ipynb" in caught.value.where
 
 
 def test_a_class_that_is_no_name_is_not_told(execute):

@@ -172,6 +172,42 @@ def test_the_check_names_what_is_not_there(folder):
     assert found == {"site.toml, archive.path": "fail", "site.toml, site.card": "review"}
 
 
+def test_a_real_site_in_a_git_work_tree_is_refused(folder):
+    edit(folder, ('kind = "pretend"', 'kind = "real"'), ('kind = "demo"', 'kind = "real"'))
+    (folder / ".git").mkdir()
+    with pytest.raises(SiteError, match="may not lie in a git work tree") as caught:
+        read_site(folder).validate()
+    assert "git add" in caught.value.what
+    (folder / ".git").rmdir()
+    read_site(folder).validate()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "todo"),
+    [
+        ('id = "north"', "id = my_hospital", 'Put text in quotes: id = "…"'),
+        ('path = "exams.csv"', r'path = "C:\data\exams.csv"', "Write / instead of"),
+        ('path = "exams.csv"', r'path = "C:\Users\exams.csv"', "single quotes: path = '…'"),
+        ('path = "exams.csv"', r"path = C:\data\exams.csv", "Put text in quotes"),
+        ('id = "north"', "id = “north”", "straight quotes"),
+        ("workers = 2", "workers = 2\nprocesses = True", "small letters"),
+        ('id = "north"', 'id = "north', "Correct it"),
+    ],
+)
+def test_common_slips_of_toml_get_advice(folder, old, new, todo):
+    edit(folder, (old, new))
+    with pytest.raises(SiteError, match="Not valid TOML") as caught:
+        read_site(folder)
+    assert todo in caught.value.todo
+
+
+def test_two_kinds_are_told_apart(folder):
+    edit(folder, ('kind = "pretend"', 'kind = "rael"'), ('kind = "demo"', 'kind = "rael"'))
+    with pytest.raises(SiteError, match=r"'rael' is not allowed for 'site\.kind'") as caught:
+        read_site(folder)
+    assert "'rael' is not allowed for 'key.kind'" in str(caught.value)
+
+
 def test_public_sites_give_reasons_in_three_languages(folder):
     edit(folder, ('kind = "pretend"', 'kind = "public"'))
     found = [f.message for f in read_site(folder).check()]

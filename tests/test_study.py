@@ -404,6 +404,21 @@ def test_a_missing_notebook_fails_and_names_the_nearest(folder):
         read_study(folder).digest  # noqa: B018
 
 
+def test_a_missing_notebook_is_named_where_it_is_needed(folder):
+    edit(folder, ('"01_exams.ipynb"', '"01_exam.ipynb"'))
+    with pytest.raises(DefinitionError, match="There is no notebook '01_exam") as caught:
+        read_study(folder).digest  # noqa: B018
+    assert "Did you mean '01_exams.ipynb'" in caught.value.todo
+
+
+def test_a_wrong_dimension_of_an_output_is_told_once(folder):
+    edit(folder, ('dimensions = ["modality"]', 'dimensions = ["modalty"]'))
+    with pytest.raises(DefinitionError, match="There is no dimension 'modalty'") as caught:
+        read_study(folder)
+    assert "more" not in caught.value.todo
+    assert "Did you mean 'modality'" in caught.value.todo
+
+
 GOOD_CELL = 'site = ""\nrun_dir = ""\noutput_dir = ""\nrows_shown = 10\n'
 
 

@@ -2,10 +2,15 @@ import ast
 import json
 import os
 import random
+import shutil
 
 import pytest
 
+from tests.conftest import ROOT
+from workbench.commands.options import choose
+from workbench.datasets import list_sites
 from workbench.errors import DefinitionError
+from workbench.exchange.keys import read_key, read_pins
 from workbench.site import read_site
 from workbench.study import read_study
 from workbench.summaries.table import read_summary
@@ -42,6 +47,17 @@ def test_a_new_study_has_all_its_parts(tmp_path):
     assert os.access(folder / "study.toml", os.W_OK)
 
 
+def test_the_sites_of_a_new_study_are_in_the_checkout(tmp_path):
+    pinned = read_pins(create_study(tmp_path / "lungs", "lungs") / "sites.toml")
+    here = list_sites(ROOT / "datasets")
+    assert [pin.id for pin in pinned] == ["cmmd", "lung_pet_ct_dx"]
+    for pin in pinned:
+        assert read_key(here[pin.id].key_path).public == pin.public_key
+    folder = create_study(tmp_path / "checkout" / "studies" / "lungs", "lungs")
+    shutil.copytree(ROOT / "datasets" / "idc", tmp_path / "checkout" / "datasets")
+    assert [site.id for site in choose(read_study(folder), [])] == ["cmmd", "lung_pet_ct_dx"]
+
+
 def test_an_empty_folder_is_filled(tmp_path):
     (tmp_path / "lungs").mkdir()
     assert read_study(create_study(tmp_path / "lungs", "lungs")).id == "lungs"
@@ -50,7 +66,7 @@ def test_an_empty_folder_is_filled(tmp_path):
 def test_a_folder_in_use_is_left_alone(tmp_path):
     (tmp_path / "lungs").mkdir()
     (tmp_path / "lungs" / "mine.txt").write_text("keep")
-    with pytest.raises(DefinitionError, match="Directory not empty"):
+    with pytest.raises(DefinitionError, match="exists already and is not empty"):
         create_study(tmp_path / "lungs", "lungs")
     assert [p.name for p in tmp_path.rglob("*")] == ["lungs", "mine.txt"]
     (tmp_path / "link").symlink_to(tmp_path / "lungs")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from typing import Annotated
 
 import typer
 
-from workbench.commands import releases, sites, studies
+from workbench.commands import machine, releases, sites, studies
 from workbench.errors import WorkbenchError
 
 ABOUT = (
@@ -28,6 +30,9 @@ app = typer.Typer(
 def main() -> None:
     """Run a command; print an error in three lines and exit with the code of its class."""
     debug = "--debug" in sys.argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that a terminal lacks must not stop it
+            stream.reconfigure(errors="backslashreplace")
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     try:
         app(args=arguments, prog_name="workbench")
@@ -39,6 +44,9 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("Stopped. The same command goes on from here.\n")
         raise SystemExit(130) from None
+    except BrokenPipeError:  # the reader, such as `head`, has what it wants
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
     except Exception as error:
         if debug:
             raise
@@ -60,7 +68,9 @@ def _options(
 
 # In the order of a study's life; `--help` shows them so.
 for command in (
+    machine.doctor,
     sites.datasets,
+    sites.site,
     studies.new,
     studies.check,
     sites.key,
@@ -70,5 +80,6 @@ for command in (
     releases.pool,
     studies.reproduce,
     releases.publish,
+    machine.clean,
 ):
     app.command()(command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from workbench.errors import SiteError, suggest
+from workbench.errors import SiteError
 from workbench.site import Site, read_site
 
 
@@ -46,7 +46,7 @@ def datasets_of(folder: Path) -> Path:
         if (parent / "datasets").is_dir():
             return parent / "datasets"
     raise SiteError(
-        "No sites were found", where=str(folder), todo="Name a site with --site path/to/site.toml"
+        "No sites were found", where=str(folder), todo="Add --site FILE, the path of a site.toml"
     )
 
 
@@ -72,9 +72,16 @@ def choose_sites(declarations: list[Path], folder: Path, wanted: list[str]) -> l
     here = list_sites(datasets_of(folder))
     chosen = [here[name] for name in wanted if name in here]
     if not chosen:
+        example = f", e.g. --site {_short(next(iter(here.values())).path)}" if here else ""
         raise SiteError(
             "None of the study's sites is in this checkout",
             where=str(folder / "sites.toml"),
-            todo=suggest(wanted[0] if wanted else "", here),
+            todo=f"Add --site FILE{example}, or pin sites in sites.toml",
         )
     return chosen
+
+
+def _short(path: Path) -> Path:
+    """Return a path as it is typed here: from the current folder, if it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -261,7 +261,8 @@ class _Execution:
         try:
             self.lock.validate()
             with writing(made):
-                outputs = collect_outputs(step, made)
+                code = "\n".join(self.run.study.notebook(step.notebook).code)
+                outputs = collect_outputs(step, made, code)
         except WorkbenchError as error:
             kept = self.keep_notebook(step, executed)
             self.failure = Failure(step=step.id, error="Output")
@@ -304,11 +305,10 @@ class _Execution:
         self.failure = Failure(step=step.id, cell=stopped.cell, error=stopped.error)
         if stopped.full:
             return no_space(attempt / "output", written)
-        first = "Correct the table and run again. " if stopped.told else ""
         return ExecutionError(
             f"Step {step.id!r} stopped{cell}: {stopped.told or stopped.error}",
             where=str(kept or self.folder),
-            todo=first + _told(kept),
+            todo=f"{stopped.todo}, then run again" if stopped.told else _told(kept),
         )
 
     def keep_notebook(self, step: Step, executed: Path) -> Path | None:

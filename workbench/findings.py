@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from workbench.display import Card, Displayed
 from workbench.errors import show
 
 Level = Literal["pass", "review", "fail"]
+_LEVELS: tuple[Level, ...] = ("fail", "review", "pass")
 
 
 @dataclass(frozen=True)
@@ -50,3 +52,27 @@ class Finding:
         judged = "" if self.threshold is None else f" [{self.value} against {self.threshold}]"
         place = f" ({show(self.where, 200)})" if self.where else ""
         return f"{self.level:<7} {self.rule}: {show(self.message, 400)}{judged}{place}"
+
+
+class Findings(Displayed, list[Finding]):
+    """Hold the findings of a check, and show them as a table, the worst first.
+
+    Examples
+    --------
+    >>> Findings([Finding("pass", "labels", "All are there"), Finding("fail", "key", "None")])
+    1 fail, 1 pass
+    <BLANKLINE>
+      level  rule    where  message        do
+      fail   key            None
+      pass   labels         All are there
+    """
+
+    def _card(self) -> Card:
+        levels = [level for level in _LEVELS for finding in self if finding.level == level]
+        counts = [f"{levels.count(level)} {level}" for level in dict.fromkeys(levels)]
+        rows = [
+            [f.level, f.rule, f.where, f.message, f.todo]
+            for f in sorted(self, key=lambda finding: _LEVELS.index(finding.level))
+        ]
+        head = ["level", "rule", "where", "message", "do"]
+        return Card(", ".join(counts) or "No findings", {}, head, rows)

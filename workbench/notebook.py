@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.definition.steps import SAMPLE
-from workbench.errors import ExecutionError, SiteError, WorkbenchError
+from workbench.errors import ExecutionError, SiteError, WorkbenchError, show
 from workbench.running.disk import FULL
 from workbench.unreadable import UnreadableError, read_told
 
@@ -54,14 +54,15 @@ class Stopped:
         The number in the brackets of ``In [ ]``, or None.
     full
         Whether there was no space left.
-    told
-        Which row of which table cannot be read, if that is what stopped it.
+    told, todo
+        What is wrong with the site's table, and what to do, if that is what stopped it.
     """
 
     error: str
     cell: int | None
     full: bool = False
     told: str = ""
+    todo: str = ""
 
 
 def kernel_environment(sample: int | None) -> dict[str, str]:
@@ -200,9 +201,13 @@ def _untyped(thing: object) -> Any:  # noqa: ANN401 - jupyter_client's types are
     return thing
 
 
-def _known_errors() -> frozenset[str]:
+def _own_errors() -> frozenset[str]:
     leaves = {cls.__name__ for cls in WorkbenchError.__subclasses__()}
-    return frozenset(leaves | {name for name in dir(builtins) if name.endswith("Error")})
+    return frozenset(leaves | {UnreadableError.__name__})
+
+
+def _known_errors() -> frozenset[str]:
+    return _own_errors() | {name for name in dir(builtins) if name.endswith("Error")}
 
 
 def _socket_folder(name: str) -> Path:
@@ -236,7 +241,7 @@ def run_notebook(
     notebook
         Notebook to execute; it is not changed.
     executed
-        Where the executed notebook goes, also when it stops.
+        Where the executed notebook goes, also when it stops; nothing stands there yet.
     parameters
         Value by name; the caller answers for the names, which become code.
     kernel
@@ -248,6 +253,11 @@ def run_notebook(
     -------
     Stopped or None
         Where the notebook stopped, or None when it ran to its end.
+
+    Raises
+    ------
+    ExecutionError
+        When the notebook put something in the place of its executed form.
     """
     # Imported here, while the kernel boots: a run with nothing to do never needs it.
     import nbformat
@@ -260,7 +270,7 @@ def run_notebook(
         try:
             papermill.execute_notebook(
                 _template(notebook),
-                _template(executed),
+                None,  # written here: papermill would wait for ever at a pipe in that place
                 dict(parameters),
                 kernel_name=KERNEL,
                 progress_bar=False,
@@ -269,29 +279,52 @@ def run_notebook(
                 on_notebook_start=seen.notebook_starts,
                 on_cell_execute=seen.cell_starts,
             )
+            stopped = None
         except PapermillExecutionError as error:
-            # The name of a class is free text too: only names that everybody knows are told.
-            name = error.ename if error.ename in _known_errors() else "Exception"
-            full = _FULL.search(str(error.evalue)) is not None
-            known = error.ename == UnreadableError.__name__
-            return Stopped(
-                SiteError.__name__ if known else name,
-                error.exec_count,
-                full,
-                read_told(str(error.evalue)) if known else "",
-            )
+            stopped = _read_stop(error.ename, str(error.evalue), error.exec_count)
         except OSError as error:
             if error.errno not in FULL:
                 raise
-            return Stopped(type(error).__name__, seen.cell, full=True)
+            stopped = Stopped(type(error).__name__, seen.cell, full=True)
         except (CellControlSignal, RuntimeError, PapermillException, *UNREADABLE) as error:
-            # The kernel died or did not answer, or papermill cannot read the notebook: it writes
-            # nothing then.
-            with contextlib.suppress(OSError, *UNREADABLE):
-                if seen.notebook is not None:
-                    _untyped(nbformat).write(seen.notebook, executed)
-            return Stopped(type(error).__name__, seen.cell or None)
-    return None
+            # The kernel died or did not answer, or papermill cannot read the notebook.
+            stopped = Stopped(type(error).__name__, seen.cell or None)
+        if seen.notebook is None:
+            return stopped
+        try:
+            _write_executed(_untyped(nbformat).writes(seen.notebook), executed)
+        except UNREADABLE as error:
+            return stopped or Stopped(type(error).__name__, None)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            return stopped or Stopped(type(error).__name__, seen.cell, full=True)
+    return stopped
+
+
+def _read_stop(error: str, text: str, cell: int | None) -> Stopped:
+    """Return what may be told of an exception's class and text."""
+    if error in _own_errors():
+        told, todo = read_told(text)
+        if told:
+            return Stopped(SiteError.__name__, cell, told=told, todo=todo)
+        error = SiteError.__name__ if error == UnreadableError.__name__ else error
+    # The name of a class is free text too: only names that everybody knows are told.
+    name = error if error in _known_errors() else "Exception"
+    return Stopped(name, cell, _FULL.search(text) is not None)
+
+
+def _write_executed(text: str, executed: Path) -> None:
+    """Write a new file; what stands in its place can only be the notebook's doing."""
+    try:
+        with executed.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ExecutionError(
+            "The notebook put something in the place of its own executed form",
+            where=show(str(executed), 1000),
+            todo="Let the notebook write into output_dir only",
+        ) from None
 
 
 @dataclass

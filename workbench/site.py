@@ -30,7 +30,7 @@ from workbench.definition.stamp import stamp
 from workbench.definition.study_file import PolicyTable, plain
 from workbench.disclosure.policy import Policy
 from workbench.display import Card, Displayed
-from workbench.errors import SiteError, show, suggest
+from workbench.errors import SiteError, WorkbenchError, show, suggest
 from workbench.findings import Finding, Findings
 
 LOCAL = ("path", "folder", "file")
@@ -246,6 +246,16 @@ class Site(Displayed):
                         todo="Correct the path",
                     )
                 )
+        if self.kind == "real" and _in_work_tree(self.path):
+            found.append(
+                Finding(
+                    "fail",
+                    "repository",
+                    "A real site may not lie in a git work tree: 'git add' would commit patients",
+                    "site.toml",
+                    todo="Move it outside of the repository",
+                )
+            )
         if self.kind != "real" and (self.card is None or not self.card.is_file()):
             found.append(
                 Finding(
@@ -290,7 +300,7 @@ class Site(Displayed):
             "country": self.country,
             "archive": str(self.archive["kind"]),
             "tables": ", ".join(self.tables),
-            "policy": f"at least {self.policy.threshold} patients a cell, counts to {self.policy.rounding}",
+            "policy": str(self.policy),
         }
         reasons = [[column, self.reason(column)] for column in self.cannot_answer]
         return Card(self.name, facts, ["cannot answer", "because"], reasons)
@@ -359,6 +369,16 @@ def _places(file: SiteFile) -> Iterator[tuple[str, object]]:
         yield "site.card", file.site.card
     if file.key is not None:
         yield "key.file", file.key.file
+
+
+def _in_work_tree(path: Path) -> bool:
+    from workbench.exchange.keys import require_outside_repository
+
+    try:
+        require_outside_repository(path, "A real site")
+    except WorkbenchError:
+        return True
+    return False
 
 
 def _inside(folder: Path, place: str) -> bool:

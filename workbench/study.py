@@ -205,7 +205,13 @@ class Study(Displayed):
             When it is missing, unreadable or outside of the study folder.
         """
         try:
-            return read_notebook_source(inside(self.folder, path))
+            place = inside(self.folder, path)
+            if not place.exists():
+                here = sorted(p.name for p in self.folder.glob("*.ipynb"))
+                raise DefinitionError(
+                    f"There is no notebook {path!r}", where="study.toml", todo=suggest(path, here)
+                )
+            return read_notebook_source(place)
         except ValueError as exc:
             raise DefinitionError(
                 str(exc), where=path, todo="Keep notebooks in the study folder"
@@ -312,7 +318,7 @@ class Study(Displayed):
         facts = {
             "question": self.question,
             "status": f"{self.status}, version {self.version}",
-            "policy": f"at least {self.policy.threshold} patients a cell, counts to {self.policy.rounding}",
+            "policy": str(self.policy),
             "parameters": ", ".join(f"{n} = {p.default}" for n, p in self.parameters.items()),
         }
         rows = [

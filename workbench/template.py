@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import tempfile
@@ -60,6 +61,12 @@ def create_study(folder: Path | str, id: str) -> Path:  # noqa: A002 - the word 
             declared.write_text(text.replace(_PLACEHOLDER, f'id = "{id}"', 1), encoding="utf-8")
             made.rename(folder)
     except OSError as exc:
+        if exc.errno in (errno.ENOTEMPTY, errno.EEXIST) and folder.is_dir():
+            raise DefinitionError(
+                "The folder exists already and is not empty",
+                where=show(str(folder), 200),
+                todo="Name a new folder, or edit the study that is there",
+            ) from None
         raise DefinitionError(
             f"The folder cannot be written: {exc.strerror}",
             where=show(str(folder), 200),

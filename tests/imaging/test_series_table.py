@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.imaging.test_archive import GOOD
 from workbench.errors import SiteError
+from workbench.imaging import series_table
 from workbench.imaging.archive import KEYWORDS
 from workbench.imaging.series_table import open_series_table
 from workbench.unreadable import UnreadableError, read_told
@@ -51,6 +52,13 @@ BROKEN = {
     "shorter row": (HEAD + b"1,p,CT,2\n" * 9 + f"1,{SECRET},CT\n".encode(), "t.csv", "Row 10 of"),
     "last row cut": (HEAD + b"1,p,CT,2\n1,p", "t.csv", "Row 2 of archive.path: not as many"),
     "open quotation mark": (HEAD + b'1,p,"CT,2\n' + b"1,p,CT,2\n" * 9, "t.csv", "Row 1 of"),
+    "wrong header": (b"1.2.3.0,P0068,M,M\n1.2.3.1,P0069,F,F\n", "t.csv", "have one name"),
+    "no header": (b"1.2.3.0,P0068,M\n", "t.csv", "0 of 3 needed columns found"),
+    "no rows": (HEAD, "t.csv", "no rows"),
+    "decimal comma": (b"exam_uid;patient_id;modality;megabytes\n1;p;CT;2,5\n", "t.csv", "comma"),
+    "Excel": (b"PK\x03\x04" + b"\0[Content_Types].xml" * 9, "t.csv", "Excel is not read"),
+    "old Excel": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" * 9, "t.parquet", "Excel is not read"),
+    "compressed": (b"\x1f\x8b\x08" * 99, "t.csv", "compressed"),
     "double column": (b"exam_uid,exam_uid,patient_id,modality\n", "t.csv", "stands twice"),
     "huge header": (b"a" * 2_000_000, "t.csv", "first line"),
     "no modality": (b"exam_uid,patient_id\n1,2\n", "t.csv", "no column for 'modality'"),
@@ -76,6 +84,70 @@ def test_broken_tables_are_refused_by_name(tmp_path, case):
     assert SECRET not in str(caught.value)
     assert caught.value.__cause__ is None
     assert len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize("case", sorted(set(BROKEN) - {"huge text"}))
+def test_a_wrong_format_is_met_when_the_table_is_opened(tmp_path, case):
+    content, name, words = BROKEN[case]
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(SiteError, match=words):
+        open_series_table({"path": name}, tmp_path, KEYWORDS)
+
+
+def test_another_encoding_far_down_is_met_when_the_table_is_opened(tmp_path):
+    good = HEAD + b"1,p,CT,2\n" * 1_000_000
+    (tmp_path / "t.csv").write_bytes(good + "1,p,КТ,2\n".encode("cp1251"))
+    start = time.monotonic()
+    with pytest.raises(SiteError, match="not UTF-8"):
+        open_series_table({"path": "t.csv"}, tmp_path, KEYWORDS)
+    assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "1.2.3.0,P0068,Ivanova^Anna",
+        "exam_uid,P0068,1.2.3.0",
+        "exam_uid,patient_id,1.2.3.0,P0068,45.5",
+        "exam_uid,exam_uid,P0068,1.2.3.0",
+    ],
+)
+def test_a_first_row_that_stands_for_names_is_not_told(tmp_path, header):
+    (tmp_path / "t.csv").write_text(header + "\n" + header + "\n")
+    for columns in ({}, {"modality": "Modality"}, {"sex": "P006"}):
+        with pytest.raises(SiteError) as caught:
+            open_series_table({"path": "t.csv", "columns": columns}, tmp_path, KEYWORDS)
+        assert not any(value in str(caught.value) for value in ("P0068", "1.2.3", "Ivan", "45"))
+
+
+def test_ignored_columns_that_look_like_values_are_counted_only(tmp_path):
+    (tmp_path / "t.csv").write_text("exam_uid,patient_id,modality,P0068,Этаж\n1,p,CT,2,3\n")
+    opened = open_series_table({"path": "t.csv"}, tmp_path, KEYWORDS)
+    assert "Ignored columns: Этаж and 1 more" in opened.notes
+
+
+def test_rows_repeated_exactly_are_refused_where_they_would_be_added_up(tmp_path, monkeypatch):
+    row = {"exam_uid": "1", "patient_id": "p", "modality": "CT", "instances": 7}
+    rows = pl.DataFrame([row, {**row, "exam_uid": "2"}] * 51)
+    for size in (10**6, 10):
+        monkeypatch.setattr(series_table, "ROWS_PER_PASS", size)
+        for name in ("t.csv", "t.parquet"):
+            with pytest.raises(SiteError, match="100 rows are repeated exactly") as caught:
+                table(tmp_path, rows, name)
+            assert "series_uid" in caught.value.todo
+    # What another column tells apart is no repetition, and neither is a series that has a name.
+    for more in ({"number": range(102)}, {"series_uid": [str(i % 2) for i in range(102)]}):
+        held = table(tmp_path, rows.with_columns(pl.Series(k, v) for k, v in more.items()))
+        assert len(held) == (102 if "number" in more else 2)
+
+
+def test_rows_repeated_exactly_count_once_where_nothing_is_added_up(tmp_path):
+    row = {"exam_uid": "1", "patient_id": "p", "modality": "CT", "floor": "3"}
+    rows = pl.DataFrame([row] * 5 + [{**row, "floor": "4"}, {**row, "patient_id": None}])
+    assert len(table(tmp_path, rows)) == 3
+    opened = open_series_table({"path": "t.csv"}, tmp_path, KEYWORDS)
+    assert opened.count_repeated() == 4
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Pooling is done by one process at a time."""
 
+import datetime as dt
 import json
 import signal
 import socket
@@ -13,7 +14,8 @@ from tests.released import STUDY, write_study
 from tests.toy import write_notebook
 from workbench.errors import ExecutionError, PoolingError
 from workbench.exchange.places import releases_of
-from workbench.running.coordination import run_pool
+from workbench.pooled.table import Used
+from workbench.running.coordination import compare_pooled, read_earlier, run_pool
 
 
 def pooling(folder, code):
@@ -60,3 +62,32 @@ def test_a_notebook_that_stops_is_named_and_lets_go(tmp_path):
 def test_a_study_without_a_pooling_notebook(tmp_path):
     with pytest.raises(PoolingError, match="does not pool"):
         run_pool(write_study(tmp_path / "study"))
+
+
+def used(**releases):
+    rest = {"kind": "public", "counter": 1, "created": dt.date(2026, 1, 1), "manifest": "0" * 64,
+            "run": "0" * 12, "verdict": "integrity"}  # fmt: skip
+    return tuple(
+        Used(release=release * 16, site=site, name=site, **rest)
+        for site, release in releases.items()
+    )
+
+
+def test_another_pooling_is_compared_with_the_one_it_replaces():
+    before = used(north="a", south="b", west="c")
+    assert compare_pooled((), before) == []
+    assert compare_pooled(before, before[::-1]) == []
+    assert compare_pooled(before, used(north="a", south="d", east="e")) == [
+        "Replacing the pooled result: 3 releases before, 3 now",
+        "  no longer pooled: west",
+        "  pooled for the first time: east",
+        "  another release: south",
+    ]
+
+
+def test_a_pooled_result_that_cannot_be_read_is_none(tmp_path):
+    study = pooling(tmp_path / "study", "pass")
+    assert read_earlier(study) == ()
+    (releases_of(study) / "pooled").mkdir(parents=True)
+    (releases_of(study) / "pooled" / "pooled.json").write_text("{")
+    assert read_earlier(study) == ()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from workbench.errors import ExecutionError
 from workbench.running.publication import (
     TEMPORARY,
     publish,
@@ -87,6 +88,13 @@ def test_any_crash_leaves_the_earlier_or_the_new(tmp_path, earlier):
     assert outcomes[-1]
     # Once the new one is there, a later crash does not take it back.
     assert outcomes == sorted(outcomes)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    make(tmp_path / "made", "new")
+    os.mkfifo(tmp_path / "made" / "pipe")
+    with pytest.raises(ExecutionError, match="cannot be used"):
+        publish(tmp_path / "made", tmp_path / "step")
 
 
 def test_a_crash_while_recovering_is_recovered(tmp_path):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from workbench.commands.options import (
     RUNS,
+    Json,
     Parameters,
     Quiet,
     RunsFolder,
@@ -17,9 +18,18 @@ from workbench.commands.options import (
     StudyFolder,
     choose,
     confirm,
-    received_log,
+    describe,
+    print_next,
 )
-from workbench.errors import REFUSALS, ReleaseError, UsageError
+from workbench.commands.quality import print_quality
+from workbench.errors import REFUSALS, DisclosureError, ReleaseError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from workbench.definition.parameters import Value
+    from workbench.site import Site
+    from workbench.study import Study
 
 
 def release(
@@ -32,20 +42,46 @@ def release(
     ] = None,
     reason: Annotated[str | None, typer.Option("--reason", help="Why.")] = None,
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Withdraw the release.")] = False,
+    preview: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Report what we hold, what is missing, what is suppressed; pack nothing.",
+        ),
+    ] = False,
+    sample: Annotated[
+        int | None, typer.Option("--sample", min=1, help="Report on a sample; with --dry-run.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --dry-run: print one JSON document.")
+    ] = False,
     quiet: Quiet = False,
     runs: RunsFolder = RUNS,
 ) -> None:
     """Show what would leave, then pack and sign it; or withdraw it."""
     from workbench import release as releases
+    from workbench.exchange.manifest import ENVELOPE, MANIFEST
+    from workbench.exchange.places import release_of
     from workbench.running.run import open_run
     from workbench.study import read_study
     from workbench.terminal import print_checked, say
 
     definition = read_study(study)
     values = definition.parse_parameters(parameter)
+    if preview:
+        _preview(definition, choose(definition, site), values, runs, sample, as_json)
+        return
+    if sample is not None or as_json:
+        raise UsageError(
+            "Nothing was packed: a sample can never be released"
+            if sample is not None
+            else "Nothing was packed: --json goes with --dry-run",
+            where="workbench release",
+            todo="Add --dry-run to look only",
+        )
     today = dt.datetime.now(dt.UTC).date()
     for place in choose(definition, site):
-        out = definition.folder / "releases" / place.id
+        out = release_of(definition, place.id)
         if withdraw:
             if approver is None or reason is None:
                 raise UsageError(
@@ -60,57 +96,136 @@ def release(
             continue
         finished = open_run(definition, place, values, runs=runs)
         checked = releases.check_release(finished, definition, place)
-        print_checked(checked, place.id, tables=not quiet)
+        print_checked(checked, place.id, threshold=checked.offer.policy.threshold, tables=not quiet)
         if checked.verdict != "fail" and not yes:
-            confirm(f"Pack and sign what is shown for {place.id}?")
+            confirm(f"Pack and sign what is shown for {place.id}?", "Nothing was packed", "release")
         packed = releases.pack(
-            finished, definition, place, out=out, approver=approver, reason=reason,
+            checked, definition, place, out=out, approver=approver, reason=reason,
             date=today if approver else None,
         )  # fmt: skip
-        say(f"{place.id}: release {packed.id}, counter {packed.manifest.counter}, in {out}")
+        mark = packed.manifest
+        say(f"{place.id}: release {mark.id}, counter {mark.counter}, signed with key {mark.key}")
+        if not quiet:
+            say(f"Send {out}")
+            files = f"{MANIFEST}, {ENVELOPE}, {len(packed.tables)} tables"
+            say(f"  the folder as it is, nothing else: {files}")
 
 
-def verify(study: StudyFolder) -> None:
-    """Verify the releases of a study; needs no network."""
+def _preview(
+    study: Study,
+    sites: Sequence[Site],
+    values: Mapping[str, Value],
+    runs: Path,
+    sample: int | None,
+    as_json: bool,
+) -> None:
+    from workbench.exchange.preview import preview_release
+    from workbench.running.run import open_run
+    from workbench.terminal import print_json, print_preview
+
+    held = [open_run(study, place, values, runs=runs, sample=sample) for place in sites]
+    found = [preview_release(run, study, run.site) for run in held]
+    if as_json:
+        print_json([preview.document() for preview in found])
+    else:
+        for run, preview in zip(held, found, strict=True):
+            print_quality(run)
+            print_preview(preview)
+    failed = [preview.site for preview in found if preview.verdict == "fail"]
+    if failed:
+        raise DisclosureError(
+            "This could not be released",
+            where=", ".join(failed),
+            todo="See the findings above",
+        )
+
+
+def verify(study: StudyFolder, as_json: Json = False) -> None:
+    """Verify the releases of a study; needs no network.
+
+    Exit code 14 if any release is refused, though the others verify, or if there is none.
+    """
+    from workbench.exchange.places import received_of, releases_of
     from workbench.exchange.verification import find_releases, verify_all
     from workbench.study import read_study
-    from workbench.terminal import print_table
+    from workbench.terminal import note, print_json, print_table, say
 
     definition = read_study(study)
     folders = find_releases(definition)
-    found = verify_all(folders, definition, received_log(definition))
+    found = verify_all(folders, definition, received_of(definition))
     rows = [
-        [r.site, r.id, str(r.manifest.created), str(len(r.tables)), r.verdict]
-        for r in found.releases
+        [r.site, r.id, str(r.manifest.created), str(len(r.tables)), r.kind] for r in found.releases
     ]
-    print_table(["site", "release", "created", "tables", "verdict"], rows)
+    if as_json:
+        print_json(
+            {
+                "study": definition.id,
+                "releases": [
+                    {"site": r.site, "release": r.id, "counter": r.manifest.counter,
+                     "created": str(r.manifest.created), "tables": list(r.tables),
+                     "not_answered": list(r.not_answered), "key": r.kind, "verdict": r.verdict}
+                    for r in found.releases
+                ],
+                "refusals": {n: {"reason": e.reason, **describe(e)}
+                             for n, e in found.refusals.items()},
+            }
+        )  # fmt: skip
+    elif rows:
+        head = ["site", "release", "created", "tables", "key"]
+        print_table(head, rows, numbers=["tables"])
+        for kind, verdict in sorted({(r.kind, r.verdict) for r in found.releases}):
+            say(f"Verified with a {kind} key: {verdict}")
     for name, refusal in found.refusals.items():
-        sys.stderr.write(f"{name}: {refusal.reason}\n{refusal}\n")
+        note(f"{name}: {refusal.reason}\n{refusal}")
     if found.refusals:
         raise typer.Exit(ReleaseError.exit_code)
     if not folders:
         raise ReleaseError(
             "There is no release to verify",
-            where=str(definition.folder / "releases"),
+            where=str(releases_of(definition)),
             todo="Put the folders that the sites sent there",
         )
 
 
-def pool(study: StudyFolder) -> None:
-    """Combine the verified releases of a study."""
+def pool(study: StudyFolder, as_json: Json = False) -> None:
+    """Combine the verified releases of a study.
+
+    Exit code 9 if the others were pooled, but a release was refused.
+    """
+    from workbench.exchange.places import pooled_of, received_of
     from workbench.exchange.verification import find_releases, verify_all
     from workbench.pooling import pool as combine_releases
-    from workbench.running.coordination import run_pool
+    from workbench.running.coordination import compare_pooled, read_earlier, run_pool
     from workbench.study import read_study
-    from workbench.terminal import say
+    from workbench.terminal import note, print_json, say
 
     definition = read_study(study)
-    found = verify_all(find_releases(definition), definition, received_log(definition))
+    found = verify_all(find_releases(definition), definition, received_of(definition))
     for name, refusal in found.refusals.items():
-        sys.stderr.write(f"not pooled: {name}: {refusal.reason}\n{refusal}\n")
-    combine_releases(found.releases, definition)  # its own refusal says more than a notebook's
+        note(f"not pooled: {name}: {refusal.reason}\n{refusal}")
+    # Its own refusal says more than a notebook's.
+    now = combine_releases(found.releases, definition)
+    before = read_earlier(definition)
+    told = note if as_json else say
+    for line in compare_pooled(before, now.releases):
+        told(line)
     pooled = run_pool(definition)
-    say(f"Pooled {len(pooled.releases)} releases into {definition.folder / 'releases' / 'pooled'}")
+    folder = pooled_of(definition)
+    if as_json:
+        print_json(
+            {
+                "study": definition.id,
+                "folder": str(folder),
+                "releases": {release.site: release.release for release in pooled.releases},
+                "before": {release.site: release.release for release in before},
+                "tables": list(pooled.tables),
+                "keys": pooled.keys,
+                "refusals": {n: {"reason": e.reason, **describe(e)}
+                             for n, e in found.refusals.items()},
+            }
+        )  # fmt: skip
+    else:
+        say(f"Pooled {len(pooled.releases)} releases into {folder}")
     if found.refusals:
         raise typer.Exit(REFUSALS)
 
@@ -121,7 +236,10 @@ def publish(
         int, typer.Option("--port", help="Port on this machine; 0 for a free one.")
     ] = 0,
     show_only: Annotated[
-        bool, typer.Option("--dry-run", help="Print the command and URL only.")
+        bool, typer.Option("--dry-run", help="Print the command and the address only.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="With --dry-run: print the Voila command as well.")
     ] = False,
     anyone: Annotated[
         bool, typer.Option("--open", help="Without a token: every user of this machine may read.")
@@ -130,15 +248,22 @@ def publish(
     """Serve the dashboard of a study on this machine."""
     import shlex
 
+    from workbench.exchange.verification import find_releases
     from workbench.publish.server import dashboard_command, serve
+    from workbench.study import read_study
     from workbench.terminal import say
 
     if show_only:
         chosen = port or 8866
-        say(f"Start the dashboard: workbench publish {study} --port {chosen} --open")
-        say(f"or: {shlex.join(dashboard_command(study, chosen))}")
-        say(f"then open: http://127.0.0.1:{chosen}/")
+        command = dashboard_command(study, chosen)
+        say(f"Show the dashboard:  workbench publish {study} --port {chosen}")
+        say(f"Its address (voila): http://127.0.0.1:{chosen}/ and the token it prints at the start")
+        if verbose:
+            say(f"The same without the workbench, and without a token:\n{shlex.join(command)}")
         return
+    if not find_releases(read_study(study)):
+        say("There is nothing to show yet: the study has no release. Before this:")
+        print_next(study, ["key FILE", "run", "release", "verify", "pool"])
     with serve(study, port, token=not anyone) as server:
         say(f"{server.url}\nCtrl-C stops it.")
         server.process.wait()

@@ -1,58 +1,218 @@
-"""Commands about one institution: which there are, its key."""
+"""Commands about one institution: which there are, its declaration, its key."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.errors import SiteError
+from workbench.commands.options import Json
+from workbench.errors import SiteError, UsageError, WorkbenchError
+
+if TYPE_CHECKING:
+    from workbench.findings import Finding, Level
+    from workbench.site import Site
 
 
 def datasets(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to search.")] = Path(
         "datasets"
     ),
+    as_json: Json = False,
 ) -> None:
     """List the sites in this checkout."""
     from workbench.datasets import list_sites
-    from workbench.terminal import print_table
+    from workbench.terminal import print_json, print_table, say
 
+    head = ["site", "name", "kind", "archive", "declaration"]
     rows = [
         [s.id, s.name, s.kind, str(s.archive.get("kind", "")), str(s.path)]
         for s in list_sites(folder).values()
     ]
-    print_table(["site", "name", "kind", "archive", "declaration"], rows)
+    if as_json:
+        print_json([dict(zip(head, row, strict=True)) for row in rows])
+    elif rows:
+        print_table(head, rows)
+    else:
+        say(f"There is no site.toml below {folder.absolute()}.")
+        say("Name another folder, or write a site with: workbench site --new FOLDER")
+
+
+def site(
+    declaration: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="A site.toml to check and show.")
+    ] = None,
+    new: Annotated[
+        Path | None, typer.Option("--new", metavar="FOLDER", help="Write a new site here.")
+    ] = None,
+    id: Annotated[str | None, typer.Option("--id", help="Id: a-z, 0-9, _.")] = None,  # noqa: A002
+    name: Annotated[str | None, typer.Option("--name", help="Name for people.")] = None,
+    country: Annotated[str | None, typer.Option("--country", help="Country.")] = None,
+    archive: Annotated[
+        str | None, typer.Option("--archive", metavar="PATH", help="Its table of exams.")
+    ] = None,
+    kind: Annotated[str, typer.Option("--kind", help="real, public or pretend.")] = "real",
+    as_json: Json = False,
+) -> None:
+    """Show and check a site's declaration; or write a new one."""
+    from workbench.display import Card
+    from workbench.terminal import print_card, print_findings, print_json, say
+
+    if (declaration is None) == (new is None):
+        raise UsageError(
+            "Name one site",
+            where="workbench site",
+            todo="Write 'workbench site FILE' to check one, 'workbench site --new FOLDER' for one",
+        )
+    if new is not None:
+        made = _write_new(new, kind, {"id": id, "name": name, "country": country,
+                                      "archive": archive})  # fmt: skip
+        if as_json:
+            print_json({"id": made.id, "declaration": str(made.path)})
+            return
+        say(f"Wrote {made.path} and {made.card}. Next:")
+        say(f"  1. fill in both: {made.path} explains each key")
+        say(f"  2. workbench site {made.path}")
+        say(f"  3. workbench key {made.path}")
+        say(f"  4. workbench run STUDY --site {made.path} --sample 100")
+        return
+    if declaration is not None:
+        from workbench.site import read_site
+
+        place = read_site(declaration)
+        held, findings = _check(place)
+        said = _describe(place, held)
+        if as_json:
+            print_json(said | {"findings": [vars(finding) for finding in findings]})
+        else:
+            facts = {k: ", ".join(v) if isinstance(v, list) else str(v) for k, v in said.items()}
+            del facts["name"], facts["cannot_answer"]
+            reasons = [[column, place.reason(column)] for column in place.cannot_answer]
+            print_card(Card(place.name, facts, ["cannot answer", "because"], reasons))
+            print_findings(findings)
+        failed = sum(finding.level == "fail" for finding in findings)
+        if failed:
+            raise SiteError(
+                f"{place.id} has {failed} problem(s)",
+                where=str(place.path),
+                todo="Mend what is listed above",
+            )
+
+
+def _write_new(folder: Path, kind: str, given: dict[str, str | None]) -> Site:
+    from workbench.definition.new_site import create_site, suggest_id
+
+    asked = {"id": suggest_id(folder), "name": folder.absolute().name, "country": "",
+             "archive": "exams.parquet"}  # fmt: skip
+    lacking = [key for key, value in given.items() if value is None]
+    if lacking and not sys.stdin.isatty():
+        raise UsageError(
+            "No site was written: nobody can be asked here",
+            where="workbench site --new",
+            todo=f"Add {' '.join(f'--{key} …' for key in lacking)}",
+        )
+    questions = {"id": "Id (a-z, 0-9, _)", "name": "Name for people", "country": "Country",
+                 "archive": "Table of exams (path)"}  # fmt: skip
+    values = {
+        key: value if value is not None else typer.prompt(questions[key], default=asked[key])
+        for key, value in given.items()
+    }
+    return create_site(folder, kind=kind, **values)
+
+
+def _check(place: Site) -> tuple[list[str], list[Finding]]:
+    """Return the columns that the archive holds, and what is wrong; reads no row."""
+    from workbench.exchange.keys import read_key
+    from workbench.findings import Finding
+    from workbench.imaging.archive import KEYWORDS, open_archive
+    from workbench.imaging.series_table import open_series_table
+
+    findings = [finding for finding in place.check() if finding.level != "pass"]
+    if place.key_path is not None:
+        try:
+            read_key(place.key_path)
+        except WorkbenchError as error:
+            level: Level = "fail" if place.key_path.exists() else "review"
+            findings.append(Finding(level, "key", error.what, error.where, todo=error.todo))
+    held: list[str] = []
+    if not any(finding.rule == "paths" for finding in findings):
+        try:
+            open_archive(place)
+            held = list(KEYWORDS)
+            if place.archive["kind"] == "table":
+                held = list(open_series_table(place.archive, place.folder, KEYWORDS).columns)
+        except WorkbenchError as error:
+            findings.append(Finding("fail", "archive", error.what, error.where, todo=error.todo))
+    unsaid = [c for c in KEYWORDS if c not in held and c not in place.cannot_answer]
+    if held and unsaid:
+        what = f"The archive has no {', '.join(unsaid)}, and no reason is given"
+        todo = "Say why, so that tables that need them are listed with the reason"
+        findings.append(Finding("review", "cannot_answer", what, "site.toml", todo=todo))
+    return held, findings
+
+
+def _describe(place: Site, held: list[str]) -> dict[str, object]:
+    policy = place.policy
+    return {
+        "id": place.id,
+        "name": place.name,
+        "kind": place.kind,
+        "country": place.country,
+        "archive": str(place.archive["kind"]),
+        "tables": list(place.tables),
+        "answers": [column for column in held if column not in place.cannot_answer],
+        "cannot_answer": {column: place.reason(column) for column in place.cannot_answer},
+        "policy": str(policy),
+        "key": _key_state(place),
+    }
+
+
+def _key_state(place: Site) -> str:
+    from workbench.exchange.keys import read_key
+
+    if place.key is None or place.key_path is None:
+        return "none: nothing can be released"
+    try:
+        key = read_key(place.key_path)
+    except WorkbenchError as error:
+        return f"{place.key.file}: {error.what[0].lower()}{error.what[1:]}"
+    mode = place.key_path.stat().st_mode & 0o777
+    return f"{place.key.file}, {key.kind}, {key.id}, mode {mode:04o}"
 
 
 def key(
     site: Annotated[
         Path, typer.Argument(metavar="SITE", help="A site.toml that names a key file.")
     ],
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the key that exists again, and change nothing.")
+    ] = False,
 ) -> None:
     """Make a site's key; print what sites.toml pins."""
-    from workbench.exchange.keys import make_key
+    from workbench.exchange.keys import make_key, read_key
     from workbench.site import read_site
     from workbench.terminal import say
 
     declared = read_site(site)
     if declared.key is None or declared.key_path is None:
         raise SiteError(
-            "No key was made: the site names no key file",
+            "The site names no key file",
             where=f"{site}, key",
             todo='Write [key] with file = "site.key"; to rotate, name a new file',
         )
-    made = make_key(declared.key_path, declared.key.kind)
-    say(f"Wrote {declared.key_path}. The coordinating centre adds this to sites.toml:\n")
-    say("[[site]]")
-    for name, value in {
-        "id": declared.id,
-        "name": declared.name,
-        "public_key": made.public,
-        "kind": made.kind,
-    }.items():
+    path = declared.key_path
+    held = read_key(path) if show else make_key(path, declared.key.kind)
+    say(str(path) if show else f"Wrote {path}")
+    say(f"Fingerprint: {held.id}. Tell it to the coordinating centre by another way.")
+    say("The centre adds this to the study's sites.toml:\n")
+    # The file's time is that of its making: the key is printed the same again.
+    made = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC).date()
+    said = {"id": declared.id, "name": declared.name, "public_key": held.public, "kind": held.kind}
+    say(f"[[site]] # key {held.id}")
+    for name, value in said.items():
         say(f"{name} = {json.dumps(value, ensure_ascii=False)}")
-    say(f"valid_from = {dt.datetime.now(dt.UTC).date()}")
+    say(f"valid_from = {made}")

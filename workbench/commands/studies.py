@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-import sys
+from collections import defaultdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from workbench.commands.options import RUNS, Parameters, RunsFolder, SiteFiles, StudyFolder, choose
-from workbench.errors import NotReproducedError, WorkbenchError
+from workbench.commands.options import (
+    NEXT,
+    RUNS,
+    Json,
+    Parameters,
+    RunsFolder,
+    SiteFiles,
+    StudyFolder,
+    choose,
+    describe,
+    next_command,
+    print_next,
+)
+from workbench.commands.quality import print_quality
+from workbench.errors import NotReproducedError, SiteError, WorkbenchError
 
 
 def new(
@@ -22,18 +35,28 @@ def new(
     from workbench.terminal import say
 
     made = create_study(folder, folder.name)
-    say(f"Wrote {made}. Next: workbench check {made}")
+    say(f"Wrote {made}. Next:")
+    print_next(made, NEXT)
 
 
-def check(study: StudyFolder) -> None:
-    """Check the definition of a study."""
+def check(study: StudyFolder, as_json: Json = False) -> None:
+    """Check the definition of a study, and the keys it pins."""
     from workbench.errors import DefinitionError
     from workbench.study import read_study
-    from workbench.terminal import print_findings, say
+    from workbench.terminal import note, print_findings, print_json, say
 
     definition = read_study(study)
     findings = definition.check()
-    print_findings(findings)
+    if as_json:
+        print_json(
+            {
+                "study": definition.id,
+                "version": definition.version,
+                "findings": [vars(finding) for finding in findings],
+            }
+        )
+    else:
+        print_findings(findings)
     failed = [f for f in findings if f.level == "fail"]
     if failed:
         raise DefinitionError(
@@ -42,7 +65,13 @@ def check(study: StudyFolder) -> None:
             todo="Mend what is listed above",
         )
     count = f"{len(definition.steps)} steps, {len(definition.outputs)} outputs"
-    say(f"{definition.id} {definition.version}: {count}, nothing wrong")
+    told = note if as_json else say
+    told(f"{definition.id} {definition.version}: {count}, nothing wrong")
+    try:
+        choose(definition, [])
+        told(f"Next: {next_command(study, 'run', '')}")
+    except SiteError:  # its sites are not in this checkout
+        told(f"Next: {next_command(study, 'run')}")
 
 
 def run(
@@ -54,14 +83,17 @@ def run(
         int | None, typer.Option("--sample", min=1, help="Patients to open; never released.")
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say why a step runs again.")] = False,
+    papermill: Annotated[
+        bool, typer.Option("--papermill", help="Print the papermill line of every step.")
+    ] = False,
     runs: RunsFolder = RUNS,
 ) -> None:
     """Run a study at its sites; goes on where it stopped."""
     from workbench.imaging.archive import open_archive
     from workbench.running.parallel import run_sites
-    from workbench.running.progress import Display
+    from workbench.running.progress import Display, Event
     from workbench.study import read_study
-    from workbench.terminal import print_table, say
+    from workbench.terminal import note, print_table, say
 
     definition = read_study(study)
     values = definition.parse_parameters(parameter)
@@ -69,47 +101,78 @@ def run(
     for place in sites:
         place.validate()
         open_archive(place)  # a column that is missing is named here, not in a notebook
+    say(f"Each run is kept in {runs.resolve() / definition.id}/SITE/RUN")
+    ran: defaultdict[str, list[str]] = defaultdict(list)
     with Display() as display:
+
+        def listen(event: Event) -> None:
+            if event.name == "step ended":
+                ran[event.site].append(event.step)
+            display(event)
+
         results = run_sites(
             definition, sites, values, jobs=jobs, runs=runs, sample=sample, explain=explain,
-            progress=display,
+            progress=listen,
         )  # fmt: skip
     errors = [r for r in results if isinstance(r, WorkbenchError)]
     ended = [r for r in results if not isinstance(r, WorkbenchError)]
-    print_table(
-        ["site", "run", "steps", "folder"],
-        [[r.site.id, r.run_id, str(len(definition.steps)), str(r.folder)] for r in ended],
-    )
-    if len(ended) == 1:
-        say("The same with papermill alone:")
-        for step in definition.steps:
-            say(f"  {ended[0].papermill_command(step.id)}")
+    steps = [step.id for step in definition.steps]
+    if ended:
+        rows = [[r.site.id, r.run_id, _counted(len(ran[r.site.id]), len(steps))] for r in ended]
+        print_table(["site", "run", "steps"], rows)
+    for result in ended:
+        print_quality(result)
+    for result in ended:
+        asked = steps if papermill else ran[result.site.id] if len(ended) == 1 else []
+        if asked:
+            say(f"The same with papermill alone, {result.site.id}:")
+        for step in asked:
+            say(f"  {result.papermill_command(step)}")
     for error in errors:
-        sys.stderr.write(f"{error}\n")
+        note(str(error))
     if errors:
         raise typer.Exit(errors[0].exit_code)
 
 
-def reproduce(study: StudyFolder, site: SiteFiles = []) -> None:
+def _counted(ran: int, steps: int) -> str:
+    """Return what was done, as in "2 ran, 3 unchanged"."""
+    parts = {"ran": ran, "unchanged": steps - ran}
+    return ", ".join(f"{number} {word}" for word, number in parts.items() if number)
+
+
+def reproduce(study: StudyFolder, site: SiteFiles = [], as_json: Json = False) -> None:
     """Run again without the cache; compare every number."""
+    from workbench.exchange.places import releases_of
     from workbench.reproduction import reproduce as compute_again
     from workbench.study import read_study
-    from workbench.terminal import print_reproduction, say
+    from workbench.terminal import note, print_json, print_reproduction, say
 
     definition = read_study(study)
     found = compute_again(
         definition,
         [declared.path for declared in choose(definition, site)],
-        definition.folder / "releases",
-        progress=lambda name: say(f"running {name} again"),
+        releases_of(definition),
+        progress=lambda name: note(f"running {name} again"),
     )
-    print_reproduction(found)
+    if as_json:
+        print_json(
+            {
+                "study": definition.id,
+                "reproduced": found.reproduced,
+                "compared": dict(found.compared),
+                "moved": [vars(moved) for moved in found.moved],
+                "refusals": {name: describe(error) for name, error in found.refusals.items()},
+            }
+        )
+    else:
+        print_reproduction(found)
     for name, refusal in found.refusals.items():
-        sys.stderr.write(f"{name}: {refusal}\n")
+        note(f"{name}: {refusal}")
     if not found.reproduced:
         raise NotReproducedError(
             f"{len(found.moved)} numbers moved, {len(found.refusals)} releases do not verify",
-            where=str(definition.folder / "releases"),
+            where=str(releases_of(definition)),
             todo="Release again, or find out what changed",
         )
-    say(f"{sum(found.compared.values())} numbers came out again: {', '.join(found.compared)}")
+    told = note if as_json else say
+    told(f"{sum(found.compared.values())} numbers came out again: {', '.join(found.compared)}")

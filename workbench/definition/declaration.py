@@ -105,8 +105,9 @@ def read_toml(path: Path, error: type[WorkbenchError]) -> dict[str, Any]:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
+        message = str(exc)
         raise error(
-            f"Not valid TOML: {show(str(exc), 160)}", where=where, todo="Correct it"
+            f"Not valid TOML: {show(message, 160)}", where=where, todo=_advise(message, text)
         ) from None
     except (ValueError, RecursionError) as exc:
         reason = "nested too deeply" if isinstance(exc, RecursionError) else "a number is too long"
@@ -118,6 +119,24 @@ def read_toml(path: Path, error: type[WorkbenchError]) -> dict[str, Any]:
         todo = "Make it smaller: a declaration holds values, not data"
         raise error(f"The file holds more than {MAX_VALUES:,} values", where=where, todo=todo)
     return data
+
+
+def _advise(message: str, text: str) -> str:
+    """Return what is most likely wrong with a line that is no TOML."""
+    at = re.search(r"\(at line (\d+),", message)
+    line = text.split("\n")[int(at[1]) - 1] if at else ""
+    key, _, value = (part.strip() for part in line[:200].partition("="))
+    key = key if is_name(key) else "key"
+    example = f'{key} = "…"'
+    if "\\" in value and value.startswith('"'):
+        return f"Write / instead of \\ in a path, or single quotes: {key} = '…'"
+    if value[:1] in ("“", "”", "„", "«", "‘", "’"):
+        return f"Write straight quotes: {example}"
+    if value.casefold() in ("true", "false"):
+        return "Write true or false in small letters"
+    if value and value[0] not in "\"'[{" and message.startswith(("Invalid value", "Expected newl")):
+        return f"Put text in quotes: {example}"
+    return "Close the quotes" if message.startswith("Unterminated") else "Correct it"
 
 
 def validate(
@@ -269,7 +288,7 @@ def _problems(
             advice = f"Did you mean {close!r}? " if close else ""
             found.append(
                 Problem(
-                    f"{show(given)!r} is not allowed for {last!r}",
+                    f"{show(given)!r} is not allowed for {_key(loc, data)!r}",
                     where,
                     f"{advice}Allowed: {', '.join(allowed)}",
                 )

@@ -45,16 +45,9 @@ def check_notebooks(study: Study) -> Iterable[Finding]:
         try:
             source = study.notebook(path)
         except DefinitionError as exc:
-            here = sorted(p.name for p in study.folder.glob("*.ipynb"))
-            yield Finding(
-                "fail",
-                "notebooks",
-                f"The notebook {path!r} cannot be read: {exc.what}"
-                if (study.folder / path).exists()
-                else f"There is no notebook {path!r}",
-                "study.toml",
-                todo=suggest(path, here),
-            )
+            missing = not (study.folder / path).exists()
+            what = exc.what if missing else f"The notebook {path!r} cannot be read: {exc.what}"
+            yield Finding("fail", "notebooks", what, "study.toml", todo=exc.todo)
             continue
         yield from _manners(source)
         step = steps.get(path)

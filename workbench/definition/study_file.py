@@ -269,7 +269,8 @@ def _section_problems(file: StudyFile, sections: list[Section]) -> Iterable[Prob
             todo = suggest(section.table, released)
             yield Problem(f"No released output is called {section.table!r}", f"{where}.table", todo)
             continue
-        for name in section.dimensions:
+        unknown = [name for name in table.dimensions if name not in file.dimensions]
+        for name in [] if unknown else section.dimensions:  # one mistake is told once
             if name not in table.dimensions:
                 todo = suggest(name, table.dimensions)
                 what = f"{table.name!r} has no dimension {name!r}"

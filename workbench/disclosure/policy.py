@@ -42,6 +42,8 @@ class Policy:
     (10, (8, 12))
     >>> Policy(threshold=20).tighten(Policy(rounding=10))
     Policy(threshold=20, rounding=10, digits=3)
+    >>> print(Policy())
+    at least 10 patients a cell, counts rounded to 5
     >>> Policy(threshold=5)
     Traceback (most recent call last):
     ...
@@ -58,6 +60,9 @@ class Policy:
         _within("threshold", self.threshold, THRESHOLD, _MOST, THRESHOLD)
         _within("rounding", self.rounding, ROUNDING, _MOST, ROUNDING)
         _within("digits", self.digits, 1, DIGITS, DIGITS)
+
+    def __str__(self) -> str:
+        return f"at least {self.threshold} patients a cell, counts rounded to {self.rounding}"
 
     def tighten(self, other: Policy) -> Policy:
         """Return the stricter of both policies, number by number."""

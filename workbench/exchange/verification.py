@@ -106,7 +106,7 @@ class Release(Displayed):
             "study": f"{manifest.study.id} {manifest.study.version}",
             "release": f"{self.id}, counter {manifest.counter}, made on {manifest.created}",
             "verified": self.verdict,
-            "policy": f"at least {policy.threshold} patients a cell, counts to {policy.rounding}",
+            "policy": str(policy),
             "not answered": ", ".join(self.not_answered),
         }
         rows = [
@@ -205,8 +205,8 @@ def verify_all(
                 "demo_among_real",
                 "A release signed by a published key stands among real ones",
                 where=name,
-                todo="Take the demo sites out of sites.toml and releases, or start your own study with "
-                "'workbench new'",
+                todo="Take the demo sites out of sites.toml and releases, or start your own study "
+                "with 'workbench new'",
             )
     kept = []
     # Withdrawals first: a release that one of them names must not be received after it.

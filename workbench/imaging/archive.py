@@ -194,8 +194,13 @@ def _read_sex(stored: pl.Expr) -> pl.Expr:
 
 
 def _read_text(stored: pl.Expr) -> pl.Expr:
-    text = stored.str.strip_chars()
-    return pl.when(~text.str.to_uppercase().is_in(_NOT_STATED)).then(text)
+    return pl.when(is_stated(stored)).then(stored.str.strip_chars())
+
+
+def is_stated(stored: pl.Expr) -> pl.Expr:
+    """Return whether stored text says anything: neither null nor a word for nothing."""
+    words = stored.str.strip_chars().str.to_uppercase()
+    return (~words.is_in(_NOT_STATED)).fill_null(value=False)
 
 
 def _sample_size() -> int | None:

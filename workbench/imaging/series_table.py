@@ -152,7 +152,8 @@ class SeriesTable:
     def count_repeated(self) -> int:
         """Return how many rows repeat an earlier one in every column, where no column names them.
 
-        Rows without exam or patient are left out anyway, and not counted. Rows are compared by digests of 64 bit, so many at a time that memory stays bounded.
+        Rows without exam or patient are left out anyway, and not counted. Rows are compared by
+        digests of 64 bit, so many at a time that memory stays bounded.
         """
         if not self._named_by_nothing:
             return 0

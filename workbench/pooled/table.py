@@ -135,7 +135,7 @@ class Pooled(Displayed):
         facts = {
             "sites": ", ".join(release.name for release in self.releases),
             "keys": "real" if self.keys == "real" else "demo: integrity, not origin",
-            "policy": f"at least {self.policy.threshold} patients a cell, counts to {self.policy.rounding}",
+            "policy": str(self.policy),
         }
         rows = [
             [

@@ -15,6 +15,7 @@ from workbench.imaging.archive import Archive
 from workbench.imaging.cluster import connect
 from workbench.radiology.counting import Counts, Histogram, Moments, Table, readable
 from workbench.radiology.grouping import STORED, WHO, Tally, find_shared, group_series
+from workbench.radiology.quality import RECORD, parse_quality
 from workbench.summaries.summary import Summary, combine
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 SERIES_PER_BUCKET = 600_000
 SERIES_PER_PASS = 20_000_000
 """Series that are read into memory together."""
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ class Exams:
         For each step from the archive to the exams: series, exams and patients left out or left.
     unclear
         Number of contradictions and of values that could not be believed, by rule.
+    quality
+        For each column: series that state a value, that state none, whose value is not understood,
+        and whether these are too many.
     notes
         What was ignored at opening the archive.
     fingerprint
@@ -55,6 +59,7 @@ class Exams:
     partitions: tuple[Path, ...]
     attrition: pl.DataFrame = field(repr=False)
     unclear: Mapping[str, int] = field(repr=False)
+    quality: pl.DataFrame = field(repr=False)
     notes: tuple[str, ...] = field(repr=False)
     fingerprint: str = field(repr=False)
     site: Site | None = field(default=None, repr=False)
@@ -173,6 +178,7 @@ def write_exams(
 
     The rules, each counted in `attrition` or `unclear`:
 
+    - A row that is repeated exactly, where no column names series, counts once.
     - A series without exam or patient identifier is left out.
     - An exam that two patients claim is left out.
     - Derived objects (`grouping.DERIVED`) are left out; an exam of nothing else is no exam.
@@ -210,7 +216,7 @@ def write_exams(
     buckets = buckets or max(1, -(-size // SERIES_PER_BUCKET))
     passes = min(buckets, max(1, -(-size // SERIES_PER_PASS)))
     _prepare(folder)
-    tally = Tally(find_shared(series))
+    tally = Tally(find_shared(series), archive.count_repeated())
     bucket = pl.col("patient_id").hash(seed=0) % buckets
     for number in range(passes):
         some = series if passes == 1 else series.filter(bucket % passes == number)
@@ -228,10 +234,11 @@ def write_exams(
         "fingerprint": archive.fingerprint(),
         "attrition": tally.table(),
         "unclear": tally.unclear,
+        "quality": tally.quality.counts,
         "notes": list(archive.notes),
     }
     text = json.dumps(record, indent=1, ensure_ascii=False)
-    (folder / "exams.json").write_text(text + "\n", encoding="utf-8")
+    (folder / RECORD).write_text(text + "\n", encoding="utf-8")
     return open_exams(folder)
 
 
@@ -257,13 +264,14 @@ def open_exams(folder: Path | str, site: Site | Path | str | None = None) -> Exa
 
         site = read_site(Path(site))
     try:
-        record: dict[str, Any] = json.loads((folder / "exams.json").read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         if record["format"] != _FORMAT:
             raise ValueError
         return Exams(
             tuple(sorted(folder.resolve().glob("bucket-*.parquet"))),
             pl.DataFrame(record["attrition"]),
             record["unclear"],
+            pl.DataFrame([quality.row() for quality in parse_quality(record["quality"])]),
             tuple(record["notes"]),
             record["fingerprint"],
             site,

@@ -8,6 +8,7 @@ import polars as pl
 
 from workbench.imaging.archive import tidy
 from workbench.radiology.counting import ELEMENTS, PARTS
+from workbench.radiology.quality import QualityTally
 
 DERIVED = (
     *("ANN", "ASMT", "DOC", "FID", "FUSION", "KO", "M3D", "PLAN", "PR", "REG", "RTDOSE", "RTPLAN"),
@@ -27,6 +28,8 @@ STEPS = (
     "of no more images than allowed",
 )
 """What is counted on the way from the archive to the exams."""
+ONCE = "with rows that are repeated exactly counted once"
+"""The step behind the first, where there are such rows."""
 WHO = ("exam_uid", "patient_id")
 STORED = (*PARTS, "exam_description", "age_years", "sex")
 
@@ -38,10 +41,14 @@ class Tally:
     ----------
     shared
         Hashes of the exams that more than one patient claims; a pass sees only one of them.
+    repeated
+        Rows that the archive left out because they repeat another exactly.
     """
 
-    def __init__(self, shared: list[int]) -> None:
+    def __init__(self, shared: list[int], repeated: int = 0) -> None:
         self.shared = shared
+        self.repeated = repeated
+        self.quality = QualityTally()
         self.left = {step: dict.fromkeys(("series", "exams", "patients"), 0) for step in STEPS}
         self.unclear: dict[str, int] = {}
         for step in STEPS[:2]:
@@ -64,7 +71,11 @@ class Tally:
 
     def table(self) -> list[dict[str, Any]]:
         """Return one row a step."""
-        return [{"step": step} | numbers for step, numbers in self.left.items()]
+        rows: list[dict[str, Any]] = [{"step": step} | left for step, left in self.left.items()]
+        if self.repeated:
+            rows.insert(1, rows[0] | {"step": ONCE})
+            rows[0] = rows[0] | {"series": rows[0]["series"] + self.repeated}
+        return rows
 
 
 def claimed_twice(shared: list[int]) -> pl.Expr:
@@ -144,6 +155,7 @@ def _make_tidy(images: pl.DataFrame, tally: Tally) -> pl.DataFrame:
         stated = images[column].str.strip_chars().str.len_bytes() > 0
         lost = stated.fill_null(value=False) & clean[column].is_null()
         tally.note(f"series whose {column} is not believed", images["series"].filter(lost).sum())
+    tally.quality.add_stored(images, clean)
     return clean.sort("patient_id", "exam_uid", *PARTS)
 
 
@@ -164,6 +176,8 @@ def _make_exams(images: pl.DataFrame, tally: Tally) -> pl.DataFrame:
             described=pl.col("exam_description").is_not_null().any(),
             located=pl.col("body_part").is_not_null().any(),
             parts=pl.struct(PARTS),
+            aged=pl.col("series").filter(pl.col("age_years").is_not_null()).sum(),
+            sexed=pl.col("series").filter(pl.col("sex").is_not_null()).sum(),
         )
         .collect()
     )
@@ -171,6 +185,10 @@ def _make_exams(images: pl.DataFrame, tally: Tally) -> pl.DataFrame:
     two_sexes = pl.col("sex") != pl.col("other_sex")
     tally.note("exams of two ages", exams.select(two_ages.sum()).item())
     tally.note("exams of two sexes", exams.select(two_sexes.sum()).item())
+    aged, sexed = (pl.col(name).filter(two).sum() for name, two in
+                   (("aged", two_ages), ("sexed", two_sexes)))  # fmt: skip
+    tally.quality.add("age_years", bad=exams.select(aged).item())
+    tally.quality.add("sex", bad=exams.select(sexed).item())
     exams = exams.with_columns(
         images=pl.when(pl.col("images_unknown") == 0).then(pl.col("images")),
         megabytes=pl.when(pl.col("bytes_unknown") == 0).then(pl.col("bytes") / 1e6),
@@ -198,6 +216,9 @@ def _give_one_sex(exams: pl.DataFrame, tally: Tally) -> pl.DataFrame:
     )
     two = pl.col("known") != pl.col("other")
     tally.note("patients of two sexes", patients.select(two.sum()).item())
-    known = patients.select("patient_id", sex=pl.when(~two).then(pl.col("known")))
-    joined = exams.drop("sex").join(known, on="patient_id", how="left", maintain_order="left")
+    known = patients.select("patient_id", two=two, sex=pl.when(~two).then(pl.col("known")))
+    exams = exams.rename({"sex": "stated_sex"})
+    joined = exams.join(known, on="patient_id", how="left", maintain_order="left")
+    contradicted = pl.col("two") & pl.col("stated_sex").is_not_null()
+    tally.quality.add("sex", bad=joined.select(pl.col("sexed").filter(contradicted).sum()).item())
     return joined.select(*WHO, "age_years", "sex", "images", "megabytes", "element", "parts")

@@ -20,7 +20,7 @@ MAX_DEPTH = 32
 """Folders that a step may write inside each other."""
 
 
-def collect_outputs(step: Step, folder: Path) -> dict[str, OutputRecord]:
+def collect_outputs(step: Step, folder: Path, code: str = "") -> dict[str, OutputRecord]:
     """Return a record of each declared output, by name.
 
     Parameters
@@ -29,6 +29,9 @@ def collect_outputs(step: Step, folder: Path) -> dict[str, OutputRecord]:
         What the study declares.
     folder
         The step's `output_dir`.
+    code
+        Source of the notebook. A name that stands neither here nor among the declared may be that
+        of a patient, and is not told.
 
     Raises
     ------
@@ -43,10 +46,12 @@ def collect_outputs(step: Step, folder: Path) -> dict[str, OutputRecord]:
         )
     declared = {output.path: output for output in step.outputs}
     found = _entries(step, folder)
+    public = "\n".join([code, FINGERPRINT, *declared])
     for name, mode in found.items():
+        told = repr(show(name)) if all(p in public for p in name.split("/")) else "something"
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise ExecutionError(
-                f"Step {step.id!r} wrote {show(name)!r}, which is neither file nor folder",
+                f"Step {step.id!r} wrote {told}, which is neither file nor folder",
                 where=f"step {step.id}",
                 todo="Write plain files",
             )
@@ -54,7 +59,7 @@ def collect_outputs(step: Step, folder: Path) -> dict[str, OutputRecord]:
             close = nearest(name, declared)
             known = ", ".join(declared)
             raise ExecutionError(
-                f"Step {step.id!r} wrote {show(name)!r}, which study.toml does not declare",
+                f"Step {step.id!r} wrote {told}, which study.toml does not declare",
                 where=f"study.toml, step.{step.id}.output",
                 todo=(f"Did you mean {close!r}? " if close else "") + f"Declared: {known}",
             )
