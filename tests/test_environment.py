@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -110,4 +111,57 @@ def test_binder_recipe_is_accepted():
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "binder/environment.yml" in done.stdout + done.stderr
-    assert "postBuild" in done.stdout + done.stderr
+    assert "./binder/postBuild" in done.stdout + done.stderr
+    assert 'R2D_ENTRYPOINT="${REPO_DIR}/binder/start"' in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("script", ["postBuild", "start"])
+def test_scripts_of_binder_can_be_run(script):
+    path = ROOT / "binder" / script
+    assert os.access(path, os.X_OK)
+    assert path.read_text().startswith("#!/usr/bin/env bash\n")
+    subprocess.run(["bash", "-n", path], check=True)
+
+
+def make(*words: str) -> list[str]:
+    """Return the lines that make would run."""
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-n", "-B", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.replace("\\\n", " ").splitlines()
+
+
+def test_wheelhouse_holds_what_the_environment_is_built_from():
+    (line,) = [line for line in make("wheelhouse") if "pip download" in line]
+    assert "--only-binary=:all:" in line
+    assert "--dest wheelhouse" in line
+    assert line.split()[-3:] == ["--requirement", "requirements.lock", "uv"]
+    assert "setuptools" in locked()  # what builds the Workbench itself
+    assert "wheelhouse/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_without_internet_no_package_is_asked_for_elsewhere():
+    lines = [x for x in make("env", "FIND_LINKS=wheelhouse", "NO_INDEX=1") if "install" in x]
+    commands = [part for line in lines for part in line.split("||")]
+    asking = [c for c in commands if "--no-deps" not in c]
+    assert len(asking) == 3
+    assert all("--find-links wheelhouse --no-index" in c for c in asking)
+    assert all("--no-build-isolation" in c for c in commands if "--no-deps" in c)
+    usual = [x for x in make("env", "FIND_LINKS=") if "install" in x]
+    assert not any("--no-index" in x for x in usual)
+
+
+def test_an_empty_wheelhouse_is_refused_rather_than_completed_from_elsewhere(tmp_path):
+    uv = Path(sys.executable).with_name("uv")
+    lock = ROOT / "requirements.lock"
+    done = subprocess.run(
+        [uv, "pip", "install", "--dry-run", "--no-index", "--find-links", tmp_path,
+         "--target", tmp_path / "new", "-r", lock],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "no-index" in done.stderr or "not found" in done.stderr
