@@ -10,7 +10,7 @@ from rich.table import Table
 
 from benchmarks.row import Row
 
-MODULES = ("commands", "exams")
+MODULES = ("commands", "dashboard", "exams")
 
 
 def main(names: list[str]) -> int:

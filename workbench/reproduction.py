@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import hashlib
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,8 +14,9 @@ import numpy as np
 
 from workbench.errors import ReleaseError, WorkbenchError
 from workbench.exchange.envelope import RefusedError
-from workbench.exchange.manifest import Manifest
+from workbench.exchange.manifest import MANIFEST, Manifest
 from workbench.exchange.places import POOLED
+from workbench.exchange.reproduced import Reproduced, write_reproduced
 from workbench.exchange.verification import verify_all
 from workbench.execution import run_study
 from workbench.pooling import pool, read_pooled
@@ -133,6 +136,37 @@ def reproduce(
         refusals |= found.refusals
         compared |= found.compared
     return Reproduction(tuple(moved), refusals, compared)
+
+
+def record(found: Reproduction, study: Study) -> Reproduced:
+    """Write down what a reproduction found, for the readers of the study's page.
+
+    Parameters
+    ----------
+    found
+        What `reproduce` returned.
+    study
+        The study, in whose `releases/reproduced.json` it is written.
+
+    Raises
+    ------
+    ExecutionError
+        If the file cannot be written.
+    """
+    manifests = {
+        site: hashlib.sha256((study.folder / "releases" / site / MANIFEST).read_bytes()).hexdigest()
+        for site in found.compared
+        if (study.folder / "releases" / site / MANIFEST).is_file()
+    }
+    told = Reproduced(
+        date=dt.datetime.now(dt.UTC).date(),
+        study=study.digest,
+        compared=dict(found.compared),
+        moved=len(found.moved) + len(found.refusals),
+        manifests=manifests,
+    )
+    write_reproduced(told, study)
+    return told
 
 
 def compare_pooled(study: Study, releases: Path) -> Reproduction:

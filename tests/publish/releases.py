@@ -186,8 +186,11 @@ DASHBOARD = (
 )
 
 
-def write_study(folder: Path) -> Path:
+def write_study(
+    folder: Path, sites: dict[str, tuple[str, int]] | None = None, reason_of: str = "west"
+) -> Path:
     """Write the study, its keys and a release of every site; return its folder."""
+    sites = SITES if sites is None else sites
     folder.mkdir(parents=True)
     (folder / "study.toml").write_text(STUDY, encoding="utf-8")
     (folder / "sites.toml").write_text("")
@@ -195,12 +198,12 @@ def write_study(folder: Path) -> Path:
     write_notebook(folder / "01_count.ipynb", "How many?")
     _write_dashboard(folder / "dashboard.ipynb")
     study = read_study(folder)
-    for seed, (site, (name, exams)) in enumerate(SITES.items()):
+    for seed, (site, (name, exams)) in enumerate(sites.items()):
         key = make_key(folder / f"{site}.key", "demo")
         pin(study, site, key.public, "demo", title=name)
         tables = summarise(study, exams, seed)
         reasons = {}
-        if site == "west":
+        if site == reason_of:
             del tables["devices"]
             reasons = {"devices": {"en": "the archive does not keep the manufacturer"}}
         manifest = make_manifest(
@@ -208,15 +211,29 @@ def write_study(folder: Path) -> Path:
             site,
             Policy(),
             site=SiteMark(id=site, name=name, kind="pretend"),
-            created=dt.date(2026, 11, 1 + seed),
+            created=dt.date(2026, 11, 1 + seed % 20),
             not_answered=reasons,
             run=hashlib.sha256(site.encode()).hexdigest()[:12],
         )
         write_release(folder / "releases" / site, manifest, key, tables)
     changed = folder / "releases" / "broken" / "devices.csv"
-    changed.chmod(0o644)
-    changed.write_text(changed.read_text().replace("rounded", "ok", 1))
+    if changed.exists():
+        changed.chmod(0o644)
+        changed.write_text(changed.read_text().replace("rounded", "ok", 1))
     return folder
+
+
+LONG = (
+    "University Hospital of the Faculty of Medicine, Department of Diagnostic Radiology No. {n}",
+    "Областная клиническая больница имени первого председателя, отделение рентгенологии № {n}",
+    "大学第一附属医院放射诊断科与远程医学中心第{n}院区",
+)
+
+
+def many_sites(folder: Path, number: int = 35) -> Path:
+    """Write the study with releases of many sites, their names long and in three scripts."""
+    names = {f"site_{n:02}": (LONG[n % 3].format(n=n), 300 + 37 * n) for n in range(number)}
+    return write_study(folder, names, reason_of="site_05")
 
 
 def summarise(study: Study, exams: int, seed: int) -> dict[str, Summary]:
@@ -229,11 +246,11 @@ def summarise(study: Study, exams: int, seed: int) -> dict[str, Summary]:
     modality = rng.choice(5, exams, p=[0.42, 0.27, 0.25, 0.055, 0.005])
     both = np.flatnonzero(modality == 4)  # a PET exam has a CT as well
     maker = rng.choice(4, exams, p=np.roll([0.55, 0.3, 0.12, 0.03], seed))
-    images = np.round(np.exp(rng.normal(4 + 0.2 * seed, 1.4, exams))).clip(1, 20000)
+    images = np.round(np.exp(rng.normal(4 + 0.2 * (seed % 7), 1.4, exams))).clip(1, 20000)
     dims = {name: d.dimension for name, d in study.dimensions.items()}
     stated = [
         (i, np.flatnonzero(rng.random(exams) < p))
-        for i, p in enumerate((0.7 - 0.1 * seed, 0.95, 0.99, 0.98))
+        for i, p in enumerate((0.7 - 0.1 * (seed % 7), 0.95, 0.99, 0.98))
     ]
     element = np.concatenate([np.full(len(at), i) for i, at in stated])
     of = np.concatenate([at for _, at in stated])

@@ -10,7 +10,8 @@ from workbench.publish.content import read_content
 def test_only_what_verifies_is_read(small_study):
     content = read_content(small_study)
     assert set(content.refused) == {"broken"}
-    assert content.refused["broken"] == "The file is not the one that was signed"
+    assert content.refused["broken"].reason == "changed_file"
+    assert content.refused["broken"].what == "The file is not the one that was signed"
     assert len(content.releases) == 5
     assert {used.site for used in content.pooled.releases} == {
         "north",

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.publish.releases import HOSTILE
+from tests.publish.releases import HOSTILE, write_study
+from workbench.publish.assurance import closing_html
 from workbench.publish.content import read_content
 from workbench.publish.dashboard import show
 from workbench.publish.parts import header_html, refusal_html, section_html
@@ -62,16 +63,16 @@ def test_the_head_says_what_it_must(content):
         "7,160",
         "4,120",
         "5 Nov 2026",
-        "integrity, not origin",
-        "The file is not the one that was signed",
+        "5 of 6 releases verified",
+        "demo keys",
     ):
         assert words in html
     suppressed = sum(
         m.suppressed for r in content.releases.values() for m in r.manifest.tables.values()
     )
     assert f"<dd>{suppressed}<small>" in html
-    for release in content.releases.values():
-        assert release.manifest.run.id[:12] in html
+    answer = re.search(r'<p class="wb-answer">(.*?)</p>', html)[1]
+    assert "2,985 (2,975–2,995) of 7,160 (7,150–7,170) exams" in answer
 
 
 @pytest.mark.parametrize("name", SECTIONS)
@@ -100,7 +101,10 @@ def test_states_are_told_apart(content):
     assert "fewer than 10" in too_few
     refused = refusal_html(content, "broken")
     assert "wb-error" in refused
-    assert "does not verify" in refused
+    assert "A file is not the one that was signed." in refused
+    russian = refusal_html(content, "broken", "ru")
+    assert "Файл изменён после подписания." in russian
+    assert "The file is not the one that was signed" in russian  # whoever mends it needs it
 
 
 def test_a_study_without_releases_says_so(small_study, tmp_path):
@@ -121,9 +125,29 @@ def test_a_study_whose_releases_are_all_refused_says_that(small_study, tmp_path)
     for folder in study.glob("releases/west"):
         shutil.rmtree(folder)
     page = show(study)
-    assert page.head.value.count("not the one that was signed") == 5
+    assert page.closing.value.count("A file is not the one that was signed") == 5
     assert "No release verifies" in page.parts[0].value
     assert not any(part.value for part in page.parts[1:])
+
+
+@pytest.mark.parametrize(
+    ("sites", "told"),
+    [
+        ({"alone": ("Only Hospital", 2000)}, "CT comes first"),
+        ({"tiny": ("Tiny Practice", 6), "other": ("Other Practice", 5)}, "Too few numbers to draw"),
+    ],
+)
+def test_one_site_only_and_sites_that_tell_nothing_make_sense(tmp_path, sites, told):
+    content = read_content(write_study(tmp_path / "study", sites))
+    pages = [header_html(content), closing_html(content)]
+    for site in ("", *content.releases):
+        pages += [section_html(content, section, site) for section in content.study.sections]
+    for html in pages:
+        parse(html)
+        assert "nan" not in re.sub(r"<[^>]*>", " ", html).lower().split()
+    assert told in pages[2]
+    assert ("wb-answer" in pages[0]) == (told == "CT comes first")
+    assert f"{len(sites)} of {len(sites)} release" in pages[0]
 
 
 def test_show_without_a_kernel_fills_every_section(small_study):
@@ -138,7 +162,7 @@ def test_the_page_is_there_without_widgets(small_study):
     assert "application/vnd.jupyter.widget-view+json" in bundle
     tags = parse(bundle["text/html"].split("</style>")[1])
     ids = [attributes.get("id") for tag, attributes in tags if tag == "section"]
-    assert tuple(ids) == SECTIONS
+    assert tuple(ids) == (*SECTIONS, "how-sure", "cite")
 
 
 def test_choosing_a_site_changes_numbers_and_figure(small_study):
@@ -167,8 +191,12 @@ def test_choosing_a_language_changes_every_word_and_no_choice(small_study):
     assert "Все учреждения" in page.parts[0].value
 
 
-def test_a_language_the_study_lacks_is_english(small_study):
-    assert show(small_study, "fr").language == "en"
+def test_a_language_the_study_lacks_is_english_and_that_is_said(small_study):
+    page = show(small_study, "fr")
+    assert page.language == "en"
+    assert "not available in the language asked for (fr)" in page.head.value
+    page.tongue.value = "ru"
+    assert "wb-lacking" not in page.head.value.split("</style>")[1]
 
 
 def test_a_study_that_cannot_be_verified_says_what_to_do(small_study, tmp_path):

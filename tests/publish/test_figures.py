@@ -1,22 +1,16 @@
 """Figures: schema, escaping, suppressed marks, no network."""
 
+import json
 import math
 import xml.etree.ElementTree as ET
 
 import pytest
 
-from workbench.publish.figures import (
-    NARROW,
-    WIDE,
-    draw,
-    plot_bars,
-    plot_forest,
-    plot_grouped_bars,
-    plot_histogram,
-    plot_shares,
-)
+from workbench.publish.drawing import draw
+from workbench.publish.figures import plot_bars, plot_forest, plot_grouped_bars, plot_shares
+from workbench.publish.histograms import plot_histogram
 from workbench.publish.marks import SUPPRESSED, Bin, Cell, Quantile, Row
-from workbench.publish.panels import PALETTE
+from workbench.publish.panels import INK, NARROW, ON_PALETTE, PALETTE, WIDE
 
 HOSTILE = '"><script>alert(1)</script>{{7*7}}'
 ROWS = [
@@ -79,6 +73,14 @@ def test_a_figure_is_valid_and_well_formed(name, width):
     assert float(root.get("width")) <= width + 30
 
 
+def drawn_values(chart):
+    return [value for data in chart.to_dict()["datasets"].values() for value in json.loads(data)]
+
+
+def titles(svg):
+    return [t.text for t in ET.fromstring(svg).iter() if t.tag.endswith("title")]
+
+
 def texts(svg):
     return [t.text for t in ET.fromstring(svg).iter() if t.tag.endswith("text")]
 
@@ -100,19 +102,13 @@ def test_suppressed_is_hatched_and_named_never_a_bar():
 
 def test_a_whisker_that_would_flatten_the_others_ends_in_an_arrow():
     most = 1.25 * 200
-    values = [
-        v
-        for d in plot_bars(ROWS, axis="N").to_dict()["datasets"].values()
-        for v in d
-        if "high" in v
-    ]
+    values = [v for v in drawn_values(plot_bars(ROWS, axis="N")) if "high" in v]
     assert max(v["high"] for v in values if v["shown"]) == most
     assert [v["beyond"] for v in values] == [False, True, False]
 
 
 def test_merged_bins_keep_their_area():
-    spec = charts(WIDE)["histogram"].to_dict()
-    drawn = [v for d in spec["datasets"].values() for v in d if "start" in v and v["shown"]]
+    drawn = [v for v in drawn_values(charts(WIDE)["histogram"]) if "start" in v and v["shown"]]
     area = sum(v["value"] * (v["stop"] - v["start"]) for v in drawn)
     assert area == pytest.approx(80)
 
@@ -145,3 +141,60 @@ def test_the_first_two_colours_differ_in_a_grey_print():
 def test_numbers_beside_marks_and_on_axes_are_those_of_the_language(language, numbers):
     row = Row("CT", Cell(1234567, 1234567, 1234567))
     assert numbers <= set(texts(draw(plot_bars([row], axis="N", language=language))))
+
+
+def test_a_mark_that_is_pointed_at_says_figure_range_and_rule():
+    said = titles(draw(charts(WIDE)["bars"]))
+    assert "CT: 200 (198–202)" in said
+    assert "CT, North: 40.0%" in said
+    rule = "suppressed, not zero: fewer than 10 patients, or hidden to protect such a number"
+    assert f"超声: {rule}" in said
+    strict = titles(draw(plot_bars(ROWS[2:], axis="N", threshold=25)))
+    assert strict == [f"超声: {rule.replace('10', '25')}"]
+    assert not [t for t in titles(draw(charts(WIDE)["histogram"])) if "nan" in t]
+
+
+@pytest.mark.parametrize("name", list(charts(WIDE)))
+def test_every_figure_says_what_is_suppressed_when_pointed_at(name):
+    assert any("suppressed, not zero" in said for said in titles(draw(charts(WIDE)[name])))
+
+
+def test_one_site_is_drawn_beside_all_together():
+    beside = Cell(150, 149, 151)
+    marks = [
+        draw(plot_bars([Row("CT", Cell(9, 9, 9), **given)], axis="mean")).count("<path")
+        for given in ({}, {"against": beside})
+    ]
+    assert marks[1] == marks[0] + 1
+    rows = [Row(r.label, r.cell, r.group, against=Cell(70, 60, 80)) for r in GROUPED]
+    plain, compared = (
+        plot_grouped_bars(r, axis="N", bands="Age", groups=("F", "M")) for r in (GROUPED, rows)
+    )
+    assert draw(compared).count("<path") == draw(plain).count("<path") + 2 * len(rows)
+    given = {"ends": ENDS, "axis": "Share", "values": "Images"}
+    alone = draw(plot_histogram(BINS, [], **given))
+    outlined = draw(plot_histogram(BINS, [], against=BINS[:2], **given))
+    assert outlined.count(f'stroke="{INK}"') == alone.count(f'stroke="{INK}"') + 1
+
+
+def test_groups_are_told_apart_without_colour():
+    chart = plot_grouped_bars(GROUPED, axis="N", bands="Age", groups=("F", "M"))
+    drawn = draw(chart)
+    assert texts(drawn).count("F") == 2
+    assert all(
+        f'fill="{colour}">{sign}' in drawn
+        for sign, colour in zip("FM", ON_PALETTE[:2], strict=True)
+    )
+    for paper, sign in zip(PALETTE, ON_PALETTE, strict=True):
+        low, high = sorted((lightness(paper), lightness(sign)))
+        assert (high + 0.05) / (low + 0.05) > 3
+
+
+def test_long_names_that_differ_last_are_told_apart():
+    names = [f"University Hospital, Department of Diagnostic Radiology No. {n}" for n in (1, 2)]
+    rows = [Row(name, Cell(1, 1, 1)) for name in names]
+    for width in (WIDE, NARROW):
+        drawn = draw(plot_forest(rows, axis="N", pooled="all", width=width))
+        ends = {t[-1] for t in texts(drawn) if t and t.startswith("Univ")}
+        assert ends == {"1", "2"}
+        assert f"{names[0]}: 1" in titles(drawn)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import workbench.publish
 from tests.publish.releases import HOSTILE
+from workbench.publish.assurance import closing_html
 from workbench.publish.content import read_content
 from workbench.publish.language import LANGUAGES, speak
 from workbench.publish.parts import header_html, section_html
@@ -18,7 +19,9 @@ from workbench.publish.readings import read
 
 FOLDER = Path(workbench.publish.__path__[0])
 SOURCE = "".join(p.read_text() for p in FOLDER.glob("*.py"))
-MADE = ("status_", "count_", "of_", "n_", "figure_", "legend_", "unit_", "verdict_")
+REFUSED = re.compile(r'RefusedError\(\s*"([a-z_]+)"')
+MADE = ("status_", "count_", "of_", "n_", "figure_", "legend_", "unit_", "verdict_", "keys_")
+MADE += ("refused_", "how_", "file_")
 """Beginnings of keys that are put together from a name."""
 
 
@@ -43,6 +46,13 @@ def test_all_words_that_are_asked_for_exist_and_none_is_left_over():
     unused = {k for k in messages("en") if f'"{k}"' not in SOURCE and not k.startswith(MADE)}
     # Measures are asked for by the name that study.toml gives.
     assert unused == {"mean", "sd", "p10", "p25", "p75", "p95"}
+
+
+def test_every_reason_of_a_refusal_has_words():
+    package = FOLDER.parent
+    codes = {c for p in package.rglob("*.py") for c in REFUSED.findall(p.read_text())}
+    assert len(codes) > 35
+    assert {f"refused_{code}" for code in codes} <= set(messages("en"))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -74,6 +84,7 @@ def test_words_are_written_in_the_script_of_the_language(language):
         "read_quantiles_of",
         "unit_MB",
         "list_comma",
+        "read_here",
     }
     for key, message in messages(language).items():
         text = message.string if isinstance(message.string, str) else message.string[0]
@@ -155,7 +166,7 @@ def test_no_english_is_left_on_the_page(small_study, language, script):
     content = read_content(small_study)
     english = {m.string for m in catalogue("en") if m.id and isinstance(m.string, str)}
     english = {t for t in english if len(t) > 4 and "{" not in t and t.isascii()}
-    pages = [header_html(content, language)]
+    pages = [header_html(content, language), closing_html(content, language)]
     pages += [section_html(content, s, "", language) for s in content.study.sections]
     for page in pages:
         html = re.sub(r'<p class="wb-(asks|question)">.*?</p>', "", page)  # the study's own

@@ -1,14 +1,20 @@
 """The server: loopback only, with a token, one notebook, no files, no stock template."""
 
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import websocket
 
 from workbench.errors import DefinitionError, ExecutionError, UsageError
 from workbench.publish.server import TEMPLATES, dashboard_command, serve
@@ -97,6 +103,130 @@ def test_stop_ends_the_server_and_its_kernels(small_study):
         socket.create_connection((host, int(port)), timeout=1)
     left = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
     assert left.stdout == ""
+
+
+class Proxy:
+    """A reverse proxy that passes on what it gets, as a hospital's web server does."""
+
+    def __init__(self, port):
+        self.port = port
+        self.door = socket.create_server(("127.0.0.1", 0))
+        self.own = self.door.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        with suppress(OSError):
+            while True:
+                near = self.door.accept()[0]
+                far = socket.create_connection(("127.0.0.1", self.port))
+                for one, other in ((near, far), (far, near)):
+                    threading.Thread(target=self._pass, args=(one, other), daemon=True).start()
+
+    def _pass(self, one, other):
+        with suppress(OSError):
+            while part := one.recv(65536):
+                other.sendall(part)
+            other.shutdown(socket.SHUT_WR)
+
+
+def test_behind_a_proxy_with_a_path_of_its_own(small_study):
+    origin = "https://studies.example.org"
+    with serve(small_study, base_url="/wb/small/", origin=origin, wait=120) as running:
+        base, token = re.fullmatch(r"(http://[^?]+)\?token=(.+)", running.url).groups()
+        assert base.endswith("/wb/small/")
+        proxy = Proxy(int(re.search(r":(\d+)/", base).group(1)))
+        place = f"http://127.0.0.1:{proxy.own}/wb/small/"
+
+        def through(address, host="studies.example.org"):
+            return get(urllib.request.Request(address, headers={"Host": host}))
+
+        status, text, _ = through(f"{place}?token={token}")
+        assert status == 200
+        kernel = re.search(r'"kernelId": ?"([0-9a-f-]{36})"', text).group(1)
+        addresses = re.findall(r'(?:src|href)="(/[^"]*)"', text)
+        assert addresses
+        for address in addresses:
+            assert address.startswith("/wb/small/")
+            assert through(f"http://127.0.0.1:{proxy.own}{address}")[0] == 200
+        assert through(place)[0] == 200  # the login page, below the same path
+        assert "rendered_cells" not in through(place)[1]
+        assert through(f"http://127.0.0.1:{proxy.own}/?token={token}")[0] == 404
+        assert through(f"{place}?token={token}", "other.example.org")[0] == 404
+        channels = f"ws://127.0.0.1:{proxy.own}/wb/small/api/kernels/{kernel}/channels"
+        reader = {"header": [f"Authorization: token {token}"], "host": "studies.example.org"}
+        websocket.create_connection(channels, origin=origin, timeout=30, **reader).close()
+        with pytest.raises(websocket.WebSocketBadStatusException, match="403"):
+            websocket.create_connection(channels, origin="https://evil.example", **reader)
+
+
+def test_who_finds_no_place_reads_the_static_page_and_no_kernel_is_left(small_study):
+    with serve(small_study, readers=1, idle=5, wait=120) as running:
+
+        def kernels():
+            children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
+            commands = (
+                Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children.read_text().split()
+            )
+            return sum(b"ipykernel" in command for command in commands)
+
+        kernel = re.search(r'"kernelId": ?"([0-9a-f-]{36})"', get(running.url)[1]).group(1)
+        base, token = parts(running)
+        channels = f"{base.replace('http', 'ws')}api/kernels/{kernel}/channels"
+        reader = {"header": [f"Authorization: token {token}"]}
+        link = websocket.create_connection(channels, timeout=30, **reader)
+        # One reads, and one kernel is kept ready: nobody else gets one.
+        status, text, headers = get(running.url)
+        assert status == 200
+        assert "rendered_cells" not in text
+        end = time.monotonic() + 120
+        while "Refresh" in headers and time.monotonic() < end:
+            assert "The page is being prepared" in text
+            time.sleep(1)
+            status, text, headers = get(running.url)
+        assert (status, headers.get("Refresh")) == (200, None)
+        assert '<main id="page">' in text
+        assert "Northern University Hospital" in text
+        assert kernels() <= 2
+        link.close()
+        # When the reader has gone, only the spare kernel is left, and the place is free again.
+        end = time.monotonic() + 60
+        while kernels() != 1 and time.monotonic() < end:
+            time.sleep(0.5)
+        assert kernels() == 1
+        live = False
+        while not live and time.monotonic() < end:
+            time.sleep(1)
+            live = "rendered_cells" in get(running.url)[1]
+        assert live
+
+
+def test_a_kernel_that_ended_is_replaced(small_study):
+    with serve(small_study, wait=120) as running:
+        get(running.url)
+        children = f"/proc/{running.process.pid}/task/{running.process.pid}/children"
+        time.sleep(5)  # the next stands ready
+        for child in Path(children).read_text().split():
+            if b"ipykernel" in Path(f"/proc/{child}/cmdline").read_bytes():
+                os.kill(int(child), signal.SIGKILL)
+        end, live = time.monotonic() + 60, ""
+        while "Northern University Hospital" not in live and time.monotonic() < end:
+            time.sleep(2)
+            live = get(running.url)[1]
+        assert "Northern University Hospital" in live
+
+
+@pytest.mark.parametrize("base_url", ["wb", "/wb", "/../", "/a b/", "/<b>/", "//evil.example/"])
+def test_a_path_that_no_proxy_can_serve_below(small_study, base_url):
+    with pytest.raises(UsageError, match="path"):
+        dashboard_command(small_study, base_url=base_url)
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "example.org", "https://a.org/path", "https://a.org,b.org"]
+)
+def test_an_origin_that_is_none(small_study, origin):
+    with pytest.raises(UsageError, match="proxy"):
+        dashboard_command(small_study, origin=origin)
 
 
 def test_the_command_can_be_pasted(small_study):

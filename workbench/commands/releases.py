@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from workbench.commands.options import (
-    RUNS,
     Json,
     Parameters,
     Quiet,
@@ -23,6 +23,7 @@ from workbench.commands.options import (
 )
 from workbench.commands.quality import print_quality
 from workbench.errors import REFUSALS, DisclosureError, ReleaseError, UsageError
+from workbench.running.publication import RUNS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -244,8 +245,23 @@ def publish(
     anyone: Annotated[
         bool, typer.Option("--open", help="Without a token: every user of this machine may read.")
     ] = False,
+    base_url: Annotated[
+        str, typer.Option("--base-url", metavar="PATH", help="Path below which a proxy serves it.")
+    ] = "/",
+    origin: Annotated[
+        str, typer.Option("--origin", metavar="URL", help="Address of that proxy.")
+    ] = "",
+    static: Annotated[
+        Path | None,
+        typer.Option(
+            "--static",
+            metavar="OUT",
+            help="Write one HTML file instead, which needs no server. Of a folder of studies: "
+            "a file each, and an index.",
+        ),
+    ] = None,
 ) -> None:
-    """Serve the dashboard of a study on this machine."""
+    """Serve the dashboard of a study on this machine, or write it as a file."""
     import shlex
 
     from workbench.exchange.verification import find_releases
@@ -253,6 +269,9 @@ def publish(
     from workbench.study import read_study
     from workbench.terminal import say
 
+    if static is not None:
+        _write_pages(study, static)
+        return
     if show_only:
         chosen = port or 8866
         command = dashboard_command(study, chosen)
@@ -264,6 +283,22 @@ def publish(
     if not find_releases(read_study(study)):
         say("There is nothing to show yet: the study has no release. Before this:")
         print_next(study, ["key FILE", "run", "release", "verify", "pool"])
-    with serve(study, port, token=not anyone) as server:
+    with serve(study, port, token=not anyone, base_url=base_url, origin=origin) as server:
         say(f"{server.url}\nCtrl-C stops it.")
         server.process.wait()
+
+
+def _write_pages(study: Path, out: Path) -> None:
+    from workbench.publish.index import read_index, write_index
+    from workbench.publish.page import write_page
+    from workbench.terminal import say
+
+    lines = () if (study / "study.toml").exists() else read_index(study)
+    if not lines:
+        say(f"Wrote {write_page(study, out)}")
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    for line in lines:
+        if not line.problem:
+            say(f"Wrote {write_page(study / line.folder, out)}")
+    say(f"Wrote {write_index(study, out)}")

@@ -10,7 +10,6 @@ import typer
 
 from workbench.commands.options import (
     NEXT,
-    RUNS,
     Json,
     Parameters,
     RunsFolder,
@@ -23,6 +22,7 @@ from workbench.commands.options import (
 )
 from workbench.commands.quality import print_quality
 from workbench.errors import NotReproducedError, SiteError, WorkbenchError
+from workbench.running.publication import RUNS
 
 
 def new(
@@ -140,9 +140,17 @@ def _counted(ran: int, steps: int) -> str:
     return ", ".join(f"{number} {word}" for word, number in parts.items() if number)
 
 
-def reproduce(study: StudyFolder, site: SiteFiles = [], as_json: Json = False) -> None:
+def reproduce(
+    study: StudyFolder,
+    site: SiteFiles = [],
+    kept: Annotated[
+        bool, typer.Option("--record", help="Write the result down for the study's dashboard.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Run again without the cache; compare every number."""
     from workbench.exchange.places import releases_of
+    from workbench.reproduction import record
     from workbench.reproduction import reproduce as compute_again
     from workbench.study import read_study
     from workbench.terminal import note, print_json, print_reproduction, say
@@ -154,6 +162,8 @@ def reproduce(study: StudyFolder, site: SiteFiles = [], as_json: Json = False) -
         releases_of(definition),
         progress=lambda name: note(f"running {name} again"),
     )
+    if kept:
+        record(found, definition)
     if as_json:
         print_json(
             {

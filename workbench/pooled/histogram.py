@@ -25,6 +25,9 @@ from workbench.summaries.histogram import grid_of
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+_NOTHING = {"value": np.nan, "low": np.nan, "high": np.nan, "how": "", "n_sites": 0} | {
+    "n_suppressed": 0
+}
 QUANTILES = {"p10": 0.1, "p25": 0.25, "median": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95}
 """Quantiles that are read from a pooled histogram (numpy's method "linear", R-7)."""
 
@@ -63,6 +66,7 @@ def pool_histogram(sites: Sequence[Told]) -> xr.Dataset:
     _fill_quantiles(data, tree, sites, merged["exams"])
     spoken = [_spoken(site) for site in sites]
     telling = [_tells(site) for site in sites]
+    dropped = np.zeros([len(axis) for axis in labels], bool)
     for cell in np.ndindex(*(len(axis) for axis in labels[:-1])):
         cuts = [
             [tree.nodes[i] for i in np.flatnonzero(cut[cell])]
@@ -70,9 +74,9 @@ def pool_histogram(sites: Sequence[Told]) -> xr.Dataset:
             if tells[cell]
         ]
         kept = {tree.root, *(tree.common_cut(cuts) if cuts else ())}
-        for place, node in enumerate(tree.nodes):
-            if node not in kept:
-                _erase(data, (*cell, place))
+        dropped[cell] = [node not in kept for node in tree.nodes]
+    for name, nothing in _NOTHING.items():
+        data[name].values[dropped] = nothing
     return data
 
 
@@ -172,11 +176,6 @@ def _merge(site: Told, name: str, tree: Grid) -> _Merged:
             silent[..., half] |= below & (high[..., i] > 0)
             exact[..., half] |= below & (high[..., i] == 0)
     return _Merged(low, high, np.clip(value, low, high), hidden, exact, silent)
-
-
-def _erase(data: xr.Dataset, at: tuple[int, ...]) -> None:
-    _put(data, at, {"value": np.nan, "low": np.nan, "high": np.nan, "how": ""})
-    _put(data, at, {"n_sites": 0, "n_suppressed": 0})
 
 
 def _put(data: xr.Dataset, at: tuple[int, ...], figure: Mapping[str, object]) -> None:

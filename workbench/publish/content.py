@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import shutil
 import tempfile
 from collections import Counter
@@ -10,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from workbench.errors import PoolingError
+from workbench.errors import PoolingError, ReleaseError
+from workbench.exchange.reproduced import Reproduced, read_reproduced
 from workbench.exchange.verification import Release, Verified, find_releases, verify_all
 from workbench.pooled.table import Pooled
 from workbench.pooling import pool
@@ -19,6 +21,22 @@ from workbench.publish.marks import ABSENT, Cell
 from workbench.publish.scope import Scope
 from workbench.publish.tables import Table, open_pooled, open_view
 from workbench.study import Section, Study, read_study
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Say why a release is not read.
+
+    Parameters
+    ----------
+    reason
+        Short code, such as "changed_file"; a language has words for each.
+    what
+        The same in English, as whoever has to mend it is told.
+    """
+
+    reason: str
+    what: str
 
 
 @dataclass(frozen=True)
@@ -32,25 +50,36 @@ class Content:
     releases
         Verified release by name of its site; only these are read.
     refused
-        Reason by folder of each release that does not verify.
+        Why, by folder, of each release that does not verify.
     pooled
         All verified releases together; None where there is none, or they do not fit together.
     problem
         Why they do not fit together, or "".
+    reproduced
+        The last time that all was run again, if that was written down.
     """
 
     study: Study
     releases: Mapping[str, Release]
-    refused: Mapping[str, str]
+    refused: Mapping[str, Refusal]
     pooled: Pooled | None
     problem: str = ""
+    reproduced: Reproduced | None = None
     _alone: dict[str, Pooled] = field(default_factory=dict, repr=False, compare=False)
+    _tables: dict[tuple[str, str, bool], Table] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def threshold(self) -> int:
         """Fewest patients that any release tells of."""
         policies = [release.policy for release in self.releases.values()]
         return min((p.threshold for p in policies), default=self.study.policy.threshold)
+
+    @property
+    def day(self) -> dt.date | None:
+        """The day of the latest release."""
+        return max((r.manifest.created for r in self.releases.values()), default=None)
 
     def count(self, quantity: str, site: str = "") -> Cell:
         """Return how many exams or patients there are, of a site or of all.
@@ -106,9 +135,23 @@ class Content:
             for name, release in self.releases.items()
         }
         together = self._table(output.name)
-        return Scope(together, tables, site, self.study.dimensions, output.unit, language)
+        return Scope(
+            together,
+            tables,
+            site,
+            self.study.dimensions,
+            output.unit,
+            language,
+            self.threshold,
+        )
 
     def _table(self, name: str, site: str = "", *, whole: bool = False) -> Table:
+        key = name, site, whole
+        if key not in self._tables:
+            self._tables[key] = self._opened(*key)
+        return self._tables[key]
+
+    def _opened(self, name: str, site: str, whole: bool) -> Table:
         if site and not whole:
             return open_view(self.releases[site], name)
         pooled = self.alone(site) if site else self.pooled
@@ -144,7 +187,7 @@ def read_content(study: Path | str) -> Content:
     """
     definition = read_study(study)
     verified = _verified(definition)
-    refused = {name: error.what for name, error in verified.refusals.items()}
+    refused = {n: Refusal(error.reason, error.what) for n, error in verified.refusals.items()}
     kept: list[Release] = list(verified.releases)
     pooled, problem = None, ""
     try:
@@ -159,7 +202,10 @@ def read_content(study: Path | str) -> Content:
     for release in kept:
         name = release.manifest.site.name
         releases[name if names[name] == 1 else f"{name} ({release.site})"] = release
-    return Content(definition, releases, refused, pooled, problem)
+    reproduced = None
+    with contextlib.suppress(ReleaseError):  # what cannot be read says nothing was reproduced
+        reproduced = read_reproduced(definition)
+    return Content(definition, releases, refused, pooled, problem, reproduced)
 
 
 def _verified(study: Study) -> Verified:
@@ -173,14 +219,14 @@ def _verified(study: Study) -> Verified:
 
 
 def _without_contradictions(
-    releases: list[Release], study: Study, refused: Mapping[str, str]
-) -> tuple[list[Release], dict[str, str]]:
+    releases: list[Release], study: Study, refused: Mapping[str, Refusal]
+) -> tuple[list[Release], dict[str, Refusal]]:
     kept, reasons = [], dict(refused)
     for release in releases:
         try:
             pool([release], study)
         except PoolingError as error:
-            reasons[release.site] = error.what
+            reasons[release.site] = Refusal("not_pooled", error.what)
         else:
             kept.append(release)
     return kept, reasons

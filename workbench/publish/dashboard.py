@@ -59,6 +59,7 @@ class Page:
 
         self.study = study
         self.language = language if language in LANGUAGES and language in study.languages else "en"
+        self.lacking = "" if self.language == language else language
         self.pages: Pages = open_pages(study)
         self.head = ipywidgets.HTML()
         self.site = ipywidgets.Dropdown(style={"description_width": "auto"}).add_class("wb-select")
@@ -68,8 +69,11 @@ class Page:
             style={"description_width": "auto"},
         ).add_class("wb-select")
         self.parts = [ipywidgets.HTML() for _ in study.sections]
+        self.closing = ipywidgets.HTML()
         self.bar = ipywidgets.HBox([self.site, self.tongue]).add_class("wb-controls")
-        self.widget = ipywidgets.VBox([self.head, self.bar, *self.parts]).add_class("wb-page")
+        self.widget = ipywidgets.VBox([self.head, self.bar, *self.parts, self.closing]).add_class(
+            "wb-page"
+        )
         self._site, self._turn = "", 0
         self.site.observe(self._site_chosen, "value")
         self._start()
@@ -87,11 +91,13 @@ class Page:
             self.site.disabled = True
             return
         self._set_head(head, sites)
+        self.closing.value = self.pages.closing(self.language)
         for part, html in zip(self.parts, sections, strict=True):
             part.value = html
 
     def _set_head(self, head: str, sites: Sequence[str]) -> None:
-        self.head.value = markup.style() + head
+        lack = markup.lacking(self.lacking, self.language) if self.lacking else ""
+        self.head.value = markup.style() + lack + head
         self.site.unobserve(self._site_chosen, "value")  # the site stays, only its words change
         self.site.options = [(say("all_sites", self.language), ""), *((s, s) for s in sites)]
         self.site.value = self._site
@@ -108,8 +114,9 @@ class Page:
         self._refill()
 
     def _language_chosen(self, change: dict[str, Any]) -> None:
-        self.language = change["new"]
+        self.language, self.lacking = change["new"], ""
         self._set_head(self.pages.head(self.language), self.pages.sites)
+        self.closing.value = self.pages.closing(self.language)
         self._refill()
 
     def _refill(self) -> None:
@@ -133,8 +140,9 @@ class Page:
         """Return the widgets, and the page as static HTML for whoever has none."""
         bundle: dict[str, Any] = self.widget._repr_mimebundle_(include=include, exclude=exclude)
         waiting = markup.waiting(say("connecting", self.language))
-        parts = (part.value for part in self.parts)
-        return {**bundle, "text/html": "".join((self.head.value, waiting, *parts))}
+        parts = (part.value for part in (*self.parts, self.closing))
+        page = "".join((self.head.value, waiting, *parts, markup.script()))
+        return {**bundle, "text/html": page}
 
 
 def _soon(work: Callable[..., None], *arguments: object) -> None:

@@ -6,6 +6,7 @@ has to be kept in step; numbers and dates are written as Babel says the language
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import gettext
 import math
@@ -93,6 +94,12 @@ class Words:
             If the catalogue has no such words.
         """
         return self._catalogue.gettext(key).format(**values)
+
+    def knows(self, key: str) -> bool:
+        """Tell whether there are words for a key."""
+        with contextlib.suppress(KeyError):
+            return bool(self._catalogue.gettext(key))
+        return False
 
     def count(self, key: str, n: float, text: str = "") -> str:
         """Return a number of things in the form their noun takes after that number.
@@ -201,6 +208,20 @@ class Words:
         write = write or self.number
         spread = self.between(cell.low, cell.high, write)
         return spread if spread == write(cell.value) else f"{write(cell.value)} ({spread})"
+
+    def rule(self, cell: Cell, threshold: int) -> str:
+        """Return why a figure is not exact, or not told; "" if it is exact.
+
+        Examples
+        --------
+        >>> Words("en").rule(Cell(math.nan, 1, 9, "suppressed"), 10)
+        'suppressed, not zero: fewer than 10 patients, or hidden to protect such a number'
+        """
+        if cell.how == "exact":
+            return ""
+        if cell.how == "suppressed":
+            return self.say("legend_suppressed", fewer=self.count("fewer_patients", threshold))
+        return self.say({"not_applicable": "not_told"}.get(cell.how, f"how_{cell.how}"))
 
     def date(self, day: dt.date) -> str:
         """Return a day as it is written.

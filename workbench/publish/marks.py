@@ -63,6 +63,8 @@ class Row:
         Share at each site, by the name of the site.
     note
         Short text beside the shares.
+    against
+        What all sites together would give in place of `cell`, where one site is read.
     """
 
     label: str
@@ -71,6 +73,7 @@ class Row:
     share: Cell = ABSENT
     by_site: tuple[tuple[str, Cell], ...] = ()
     note: str = ""
+    against: Cell = ABSENT
 
 
 @dataclass(frozen=True)
@@ -116,11 +119,25 @@ class Quantile:
 
 @dataclass(frozen=True)
 class Entry:
-    """Hold one cell of a table: what is written, and what is written small below it."""
+    """Hold one cell of a table: what is written, and what is written small below it.
+
+    Parameters
+    ----------
+    text, detail
+        The words.
+    hidden
+        True if a number is held back.
+    cell
+        The number behind the words, if there is one.
+    unit
+        UCUM unit in which a file of the table gives it; "%" for a share.
+    """
 
     text: str
     detail: str = ""
     hidden: bool = False
+    cell: Cell | None = None
+    unit: str = "1"
 
 
 def enough(cells: Iterable[Cell]) -> bool:

@@ -47,14 +47,16 @@ class Pages:
     def __init__(self, study: Study, folder: Path | None = None) -> None:
         self.study = study
         self.folder = folder
-        self._digest = _digest_of(study.folder) if folder else ""
+        self._digest = digest_of(study.folder) if folder else ""
 
     @cached_property
     def content(self) -> Content:
         """What the verified releases say; verified and pooled when it is first asked for."""
         # Heavy, and not needed where every part is kept.
         from workbench.publish.content import read_content
+        from workbench.publish.drawing import warm
 
+        warm()
         return read_content(self.study.folder)
 
     @cached_property
@@ -74,6 +76,16 @@ class Pages:
             return header_html(self.content, language)
 
         return self._kept(drawn, "head", language)
+
+    def closing(self, language: str) -> str:
+        """Return what stands below all questions."""
+
+        def drawn() -> str:
+            from workbench.publish.assurance import closing_html
+
+            return closing_html(self.content, language)
+
+        return self._kept(drawn, "closing", language)
 
     def section(self, place: int, site: str, language: str) -> str:
         """Return one question answered for a site, "" for all sites together."""
@@ -112,7 +124,7 @@ def open_pages(study: Study) -> Pages:
     return Pages(study, Path(folder) if folder else None)
 
 
-def _digest_of(folder: Path) -> str:
+def digest_of(folder: Path) -> str:
     """Return a digest of all a page is made from: definition, codelists, releases and the day."""
     digest = hashlib.sha256(str(dt.datetime.now(dt.UTC).date()).encode())  # keys expire
     patterns = ("*.toml", "codelists/*", "releases/**/*")

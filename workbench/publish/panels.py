@@ -7,6 +7,7 @@ no length. No word of the data enters an expression; labels are values only.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
@@ -19,15 +20,24 @@ from workbench.publish.marks import Cell, Row
 ACCENT = "#0072b2"
 PALETTE = (ACCENT, "#e69f00", "#56b4e9", "#d55e00", "#009e73", "#cc79a7")
 INK = "#1f2933"
+ON_PALETTE = ("#ffffff", INK, INK, "#ffffff", "#ffffff", INK)
+"""Colours of the letters that stand on those of the palette."""
 SOFT = "#66727d"
 PALE = "#b9c3cb"
 FONT = "Liberation Sans, Arial, Helvetica, Noto Sans CJK SC, Noto Sans, sans-serif"
+WIDE = 960
+"""Width of a figure for a screen or a page, px."""
 NARROW = 350
 """Width of a figure for a telephone, px."""
+WIDTHS = (WIDE, NARROW)
+FLOOR = 10
+"""Fewest patients that any release may tell of."""
 BESIDE = 84
 """Room for the number beside the longest bar, px."""
 NOTES = 46
 """Room for the notes beside the shares, px."""
+TIP = alt.Description("tip:N")
+"""What a mark says when it is pointed at; `draw` makes it a title."""
 _BOX = 30
 
 
@@ -42,19 +52,34 @@ class Frame:
         Width of the whole figure, px; below 600 the labels stand above their marks.
     words
         The reader's language.
+    threshold
+        Fewest patients that are told.
     widest
         Most room for the labels, px.
     """
 
-    def __init__(self, rows: Sequence[Row], width: int, words: Words, widest: float = 270) -> None:
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        width: int,
+        words: Words,
+        threshold: int,
+        widest: float = 270,
+    ) -> None:
         self.rows = rows
         self.words = words
+        self.threshold = threshold
         self.wide = width > 600
         self.labels = list(dict.fromkeys(row.label for row in rows))
         self.height = (28 if self.wide else 42) * len(self.labels)
         longest = 24 + max(map(drawn_width, self.labels), default=0)
         self.gutter = min(widest, longest) if self.wide else 0
         self.inner = width - self.gutter
+        room = self.gutter - 20 if self.wide else NARROW - 30
+        short = [fit(label, room) for label in self.labels]
+        distinct = len(set(short)) == len(short)
+        self.shown = dict(zip(self.labels, short if distinct else self.labels, strict=True))
+        """What is written for each label."""
 
     def y(self, named: bool = True) -> alt.Y:
         """Return the vertical place of a row, with its label beside it where there is room."""
@@ -67,32 +92,43 @@ class Frame:
             minExtent=self.gutter,
             maxExtent=self.gutter,
         )
-        return alt.Y("label:N", sort=self.labels, axis=beside if self.wide and named else None)
+        return alt.Y(
+            "label:N", sort=list(self.shown.values()), axis=beside if self.wide and named else None
+        )
 
     def names(self, base: alt.Chart) -> list[alt.Chart]:
         """Return the labels above the marks, where there is no room beside them."""
         if self.wide:
             return []
         text = base.mark_text(align="left", dy=-15, limit=NARROW - 20)
-        return [text.encode(x=alt.value(0), text="label:N")]
+        return [text.encode(x=at(alt.XValue, 0), text=alt.Text("label:N"))]
 
 
 def bar_panel(frame: Frame, axis: str, inner: float) -> alt.LayerChart:
     """Return bars with whiskers and numbers, hatched boxes where a number is suppressed."""
     limit = axis_limit(row.cell for row in frame.rows)
-    records = [record(row, row.cell, frame.words, limit=limit) for row in frame.rows]
+    records = [
+        record(row, row.cell, frame.words, threshold=frame.threshold, limit=limit)
+        | {"against": row.against.value, "label": frame.shown[row.label]}
+        for row in frame.rows
+    ]
     base = alt.Chart(inline(records)).encode(y=frame.y())
     shown = base.transform_filter("datum.shown")
     scale = alt.Scale(zero=True, nice=True, range=[0, inner - BESIDE])
     layers = [
-        shown.mark_bar(height=13, color=ACCENT).encode(
-            x=alt.X("value:Q", scale=scale, axis=ticks())
+        shown.mark_bar(height=13, color=ACCENT, aria=True).encode(
+            x=alt.X("value:Q", scale=scale, axis=ticks()), description=TIP
         ),
         *whiskers(shown, scale),
-        shown.mark_text(align="left", dx=7).encode(x=alt.X("high:Q", scale=scale), text="text:N"),
+        shown.mark_text(align="left", dx=7).encode(
+            x=alt.X("high:Q", scale=scale), text=alt.Text("text:N")
+        ),
         *hatched(base),
         *frame.names(base),
     ]
+    if any(row.against.shown for row in frame.rows):
+        beside = base.transform_filter("isValid(datum.against)")
+        layers.append(spot(beside, INK, "diamond", 80).encode(x=alt.X("against:Q", scale=scale)))
     return panel(layers, axis, inner, frame.height)
 
 
@@ -109,14 +145,22 @@ def dot_panel(
     for row in frame.rows:
         # Where all together is suppressed, a dot at zero would be read as the answer.
         told = row.share.how != "suppressed"
-        seen = [(site, cell.value) for site, cell in row.by_site if cell.shown and told]
-        values = [value for _, value in seen]
+        seen = [(site, cell) for site, cell in row.by_site if cell.shown and told]
+        values = [cell.value for _, cell in seen]
         ends = {"first": min(values, default=math.nan), "last": max(values, default=math.nan)}
-        rows.append(
-            record(row, row.share, frame.words, frame.words.percent) | ends | {"note": row.note}
-        )
+        words, percent, threshold = frame.words, frame.words.percent, frame.threshold
+        whole = record(row, row.share, words, percent, threshold=threshold)
+        tip = tip_of((row.label, words.say("all_sites")), row.share, words, percent, threshold)
+        label = frame.shown[row.label]
+        rows.append(whole | ends | {"note": row.note, "tip": tip, "label": label})
         sites += [
-            {"label": row.label, "value": value, "chosen": site == chosen} for site, value in seen
+            {
+                "label": label,
+                "value": cell.value,
+                "chosen": site == chosen,
+                "tip": tip_of((row.label, site), cell, words, percent, threshold),
+            }
+            for site, cell in seen
         ]
     base = alt.Chart(inline(rows)).encode(y=frame.y(named))
     each = alt.Chart(inline(sites)).encode(y=frame.y(named))
@@ -127,16 +171,16 @@ def dot_panel(
     layers = [
         base.transform_filter("isValid(datum.first)")
         .mark_rule(color=PALE, strokeWidth=3)
-        .encode(x=alt.X("first:Q", scale=scale), x2="last:Q"),
+        .encode(x=alt.X("first:Q", scale=scale), x2=alt.X2("last")),
         each.transform_filter("!datum.chosen")
-        .mark_point(size=42, stroke=SOFT, strokeWidth=1.3, fill="#fff", opacity=1)
-        .encode(x=x),
+        .mark_point(size=42, stroke=SOFT, strokeWidth=1.3, fill="#fff", opacity=1, aria=True)
+        .encode(x=x, description=TIP),
         *whiskers(together, scale),
-        spot(together, ACCENT, "diamond", 110).encode(x=x),
-        spot(each.transform_filter("datum.chosen"), INK, "circle", 80).encode(x=x),
+        spot(together, ACCENT, "diamond", 110).encode(x=x, description=TIP),
+        spot(each.transform_filter("datum.chosen"), INK, "circle", 80).encode(x=x, description=TIP),
         *hatched(base),
         base.mark_text(align="right", color=SOFT).encode(
-            x=alt.value(inner + NOTES - 2), text="note:N"
+            x=at(alt.XValue, inner + NOTES - 2), text=alt.Text("note:N")
         ),
         *(frame.names(base) if named else []),
     ]
@@ -147,7 +191,9 @@ def dot_panel(
 
 def spot(base: alt.Chart, colour: str, shape: str, size: float) -> alt.Chart:
     """Return a filled mark for each row."""
-    mark: alt.Chart = base.mark_point(shape=shape, color=colour, size=size, filled=True, opacity=1)
+    mark: alt.Chart = base.mark_point(
+        shape=shape, color=colour, size=size, filled=True, opacity=1, aria=True
+    )
     return mark
 
 
@@ -159,7 +205,7 @@ def whiskers(shown: alt.Chart, scale: alt.Scale) -> list[alt.Chart]:
     rule = wide.mark_rule(color=INK, strokeWidth=1.3)
     beyond = spot(wide.transform_filter("datum.beyond"), INK, "triangle-right", 50)
     return [
-        rule.encode(x=low, x2="high:Q"),
+        rule.encode(x=low, x2=alt.X2("high")),
         end.encode(x=low),
         end.transform_filter("!datum.beyond").encode(x=high),
         beyond.encode(x=high),
@@ -169,12 +215,12 @@ def whiskers(shown: alt.Chart, scale: alt.Scale) -> list[alt.Chart]:
 def hatched(base: alt.Chart) -> list[alt.Chart]:
     """Return a hatched hollow box, and a word, for each row whose number is suppressed."""
     hidden = base.transform_filter("datum.hidden")
-    box = hidden.mark_bar(height=13, fill="#fff", stroke=SOFT, strokeDash=[3, 2])
+    box = hidden.mark_bar(height=13, fill="#fff", stroke=SOFT, strokeDash=[3, 2], aria=True)
     word = hidden.mark_text(align="left", dx=7, color=SOFT)
     return [
-        box.encode(x=alt.value(0), x2=alt.value(_BOX)),
-        hidden.mark_text(color=SOFT, fontSize=9, text="╱╱╱").encode(x=alt.value(_BOX / 2)),
-        word.encode(x=alt.value(_BOX), text="text:N"),
+        box.encode(x=at(alt.XValue, 0), x2=at(alt.X2Value, _BOX), description=TIP),
+        hidden.mark_text(color=SOFT, fontSize=9, text="╱╱╱").encode(x=at(alt.XValue, _BOX / 2)),
+        word.encode(x=at(alt.XValue, _BOX), text=alt.Text("text:N")),
     ]
 
 
@@ -183,6 +229,8 @@ def record(
     cell: Cell,
     words: Words,
     write: Callable[[float], str] | None = None,
+    *,
+    threshold: int,
     limit: float = math.inf,
 ) -> dict[str, Any]:
     """Return the values of one mark; its interval is cut at the limit."""
@@ -197,17 +245,43 @@ def record(
         "text": (write or words.number)(cell.value) if cell.shown else words.say("suppressed"),
         "shown": cell.shown,
         "hidden": cell.how == "suppressed",
+        "tip": tip_of((row.label, row.group), cell, words, write, threshold),
     }
+
+
+def tip_of(
+    names: Iterable[str],
+    cell: Cell,
+    words: Words,
+    write: Callable[[float], str] | None,
+    threshold: int,
+) -> str:
+    """Return what a mark says when it is pointed at: its figure, its interval and the rule.
+
+    Examples
+    --------
+    >>> from workbench.publish.language import speak
+    >>> tip_of(["CT", ""], Cell(120, 118, 122, "rounded"), speak("en"), None, 10)
+    'CT: 120 (118–122); rounded, the range holds the exact figure'
+    """
+    figure = words.spelt(cell, write) if cell.shown else ""
+    said = "; ".join(filter(None, (figure, words.rule(cell, threshold))))
+    return f"{words.listed(names)}: {said}"
+
+
+def at(channel: Callable[[float], Any], place: float) -> Any:  # noqa: ANN401  # any of a dozen
+    """Return a place in px, whatever the data."""
+    return channel(place)
 
 
 def inline(records: Sequence[dict[str, Any]]) -> alt.InlineData:
     """Return records as data of a chart; JSON has no NaN, so what cannot be drawn is null."""
-    return alt.InlineData(
-        values=[
-            {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in r.items()}
-            for r in records
-        ]
-    )
+    values = [
+        {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in r.items()}
+        for r in records
+    ]
+    # As text: Altair copies a list, cell by cell, with every mark and every encoding.
+    return alt.InlineData(values=json.dumps(values), format=alt.JsonDataFormat(type="json"))
 
 
 def ticks(form: str = ",~r", values: Sequence[float] | None = None) -> alt.Axis:
@@ -233,7 +307,7 @@ def heading(
 ) -> alt.Chart:
     """Return words above a panel."""
     mark = alt.Chart(inline([{}])).mark_text(align=align, color=SOFT, text=text, limit=limit)
-    placed: alt.Chart = mark.encode(x=alt.value(x), y=alt.value(y))
+    placed: alt.Chart = mark.encode(x=at(alt.XValue, x), y=at(alt.YValue, y))
     return placed
 
 
@@ -273,3 +347,33 @@ _CONFIG: dict[str, Any] = {
 def drawn_width(label: str) -> int:
     """Return the room a label of 12 px takes: CJK and Cyrillic are wider than Latin letters."""
     return sum(13 if ord(c) > 0x2E80 else 7 if ord(c) > 0x2FF else 6 for c in label)
+
+
+def initials(labels: Sequence[str]) -> list[str]:
+    """Return a sign for each label: its first letter, or its number where letters are not distinct.
+
+    Examples
+    --------
+    >>> initials(["Female", "Male"]), initials(["Siemens", "Samsung"])
+    (['F', 'M'], ['1', '2'])
+    """
+    letters = [label[:1].upper() for label in labels]
+    distinct = len(set(letters)) == len(letters)
+    return letters if distinct else [str(i) for i in range(1, len(labels) + 1)]
+
+
+def fit(label: str, room: float) -> str:
+    """Return a label that takes no more room, px; its middle is left out, for names differ last.
+
+    Examples
+    --------
+    >>> fit("Department of Diagnostic Radiology No. 12", 150)
+    'Department of…gy No. 12'
+    """
+    kept = label
+    size = len(label)
+    while drawn_width(kept) > room and size > 4:
+        size -= 1
+        tail = size * 2 // 5
+        kept = f"{label[: size - tail].rstrip()}…{label[len(label) - tail :].lstrip()}"
+    return kept

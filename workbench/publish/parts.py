@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from workbench.exchange.verification import Release
 from workbench.publish import markup, pictures
+from workbench.publish.assurance import refusal_words, status_line, suppressed
 from workbench.publish.content import Content
+from workbench.publish.downloads import file_name, links
 from workbench.publish.language import capital, speak
-from workbench.publish.marks import NEEDED, Cell, Entry, enough
-from workbench.publish.readings import entry, read
+from workbench.publish.marks import NEEDED, SUPPRESSED, Cell, enough
+from workbench.publish.readings import read
 from workbench.study import Section
 
 
@@ -24,27 +25,18 @@ def header_html(content: Content, language: str = "en") -> str:
     Returns
     -------
     str
-        HTML: study and question, sites and n, suppressed numbers, dates, and of each release
-        whether it verifies and which run made it.
+        HTML: study and question, the answer in a sentence, sites and n, suppressed numbers, dates,
+        and in one line how sure they are.
     """
-    study = content.study
     words = speak(language)
-    parts = [markup.study_title(study, language)]
+    parts = [markup.study_title(content.study, language)]
     if not content.releases and not content.refused:
         return markup.page(parts, language)
+    answer = _headline(content, language)
+    if answer:
+        parts.append(markup.headline(words.say("in_short"), answer))
     parts.append(markup.facts(_facts(content, language)))
-    rows = [_release_line(content, name, language) for name in content.releases]
-    rows += [
-        (Entry(folder), *[Entry("–")] * 5, Entry(words.say("unverified", reason=reason)))
-        for folder, reason in content.refused.items()
-    ]
-    keys = ("site", "count_exams", "count_patients", "suppressed_column", "date", "run", "verdict")
-    if rows:
-        head = [capital(words.say(key)) for key in keys]
-        parts.append(markup.table(head, rows, words.say("releases"), words=(4, 5, 6)))
-    fewer = words.count("fewer_patients", content.threshold)
-    policy = words.say("policy", fewer=fewer, rounding=words.number(study.policy.rounding))
-    parts.append(markup.notes([policy, words.say("intervals"), words.say("i2")]))
+    parts.append(markup.assured(status_line(content, words), words.say("how_sure")))
     return markup.page(parts, language)
 
 
@@ -92,7 +84,9 @@ def refusal_html(content: Content, folder: str, language: str = "en") -> str:
     str
         HTML.
     """
-    state = markup.state(speak(language).say("refused"), content.refused[folder], error=True)
+    words, refusal = speak(language), content.refused[folder]
+    reason = refusal_words(refusal, words)
+    state = markup.state(words.say("refused"), reason, error=True, hint=refusal.what)
     return markup.page([f'<section class="wb-section">{state}</section>'], language)
 
 
@@ -126,7 +120,14 @@ def _answer(content: Content, section: Section, site: str, title: str, language:
         reason = content.reason(section, site, language)
         return [markup.state(words.say("not_answerable"), reason)]
     reading = read(section, scope)
-    numbers = markup.table(reading.head, reading.body, words.say("table_of", title=title))
+    whose = content.releases[site].site if site else ""
+    name = file_name(content.study.id, section.id, whose, content.day)
+    numbers = markup.table(
+        reading.head,
+        reading.body,
+        words.say("table_of", title=title),
+        rule=words.rule(SUPPRESSED, content.threshold),
+    ) + links(reading, name)
     if not enough(reading.cells):
         shown, of = sum(cell.shown for cell in reading.cells), len(reading.cells)
         fewer = words.count("fewer_patients", content.threshold)
@@ -135,12 +136,22 @@ def _answer(content: Content, section: Section, site: str, title: str, language:
     parts = [
         markup.finding(reading.finding),
         pictures.figure(reading, title, site, language),
-        pictures.legend(reading, site, content.threshold, language),
+        pictures.legend(reading, site, language),
         numbers,
     ]
     if enough(row.cell for row in reading.concentration):
         parts.append(pictures.concentration(reading, site, language))
     return parts
+
+
+def _headline(content: Content, language: str) -> str:
+    """Return the sentence of the first section that can be answered, with number and interval."""
+    for section in content.study.sections:
+        scope = content.scope(section, "", language)
+        answer = "" if scope is None else read(section, scope).answer
+        if answer:
+            return answer
+    return ""
 
 
 def _facts(content: Content, language: str) -> list[tuple[str, str, str]]:
@@ -154,7 +165,7 @@ def _facts(content: Content, language: str) -> list[tuple[str, str, str]]:
     releases = content.releases.values()
     dates = sorted({release.manifest.created for release in releases})
     days = [words.date(day) for day in dates]
-    hidden = sum(map(_suppressed, releases))
+    hidden = sum(map(suppressed, releases))
     tables = sum(len(release.tables) for release in releases)
     total = len(content.releases) + len(content.refused)
     return [
@@ -172,21 +183,3 @@ def _facts(content: Content, language: str) -> list[tuple[str, str, str]]:
             f"{days[0]} – {days[-1]}" if len(days) > 1 else "",
         ),
     ]
-
-
-def _release_line(content: Content, name: str, language: str) -> tuple[Entry, ...]:
-    release = content.releases[name]
-    manifest, words = release.manifest, speak(language)
-    return (
-        Entry(name),
-        entry(content.count("exams", name), words),
-        entry(content.count("patients", name), words),
-        Entry(words.number(_suppressed(release))),
-        Entry(words.date(manifest.created)),
-        Entry("–" if manifest.run is None else manifest.run.id[:12]),
-        Entry(words.say("verified", verdict=words.say(f"verdict_{release.kind}"))),
-    )
-
-
-def _suppressed(release: Release) -> int:
-    return sum(mark.suppressed for mark in release.manifest.tables.values())

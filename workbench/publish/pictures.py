@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
-from workbench.publish.figures import (
+from workbench.publish.drawing import draw
+from workbench.publish.figures import plot_bars, plot_forest, plot_grouped_bars, plot_shares
+from workbench.publish.histograms import plot_histogram
+from workbench.publish.language import speak
+from workbench.publish.panels import (
+    ACCENT,
+    INK,
+    ON_PALETTE,
+    PALE,
+    PALETTE,
+    SOFT,
     WIDE,
     WIDTHS,
-    draw,
-    plot_bars,
-    plot_forest,
-    plot_grouped_bars,
-    plot_histogram,
-    plot_shares,
+    axis_limit,
+    initials,
 )
-from workbench.publish.language import speak
-from workbench.publish.panels import ACCENT, INK, PALE, PALETTE, SOFT, axis_limit
 from workbench.publish.readings import Reading
 
 _MARKS = {
@@ -31,6 +36,8 @@ _MARKS = {
     "quantile": f'<path d="M5 0h14v14h-14z" fill="{INK}" opacity=".14"/>'
     f'<path d="M12 0v14" stroke="{INK}" stroke-dasharray="4 3"/>',
     "merged": f'<path d="M1 6h22v8h-22z" fill="{ACCENT}"/>',
+    "expected": f'<path d="M12 2l4 5-4 5-4-5z" fill="{INK}"/>',
+    "outline": f'<path d="M1 12h7v-6h8v-4h7" stroke="{INK}" stroke-width="2" fill="none"/>',
     "suppressed": f'<path d="M1 1h22v12h-22zM5 11l4-8M10 11l4-8M15 11l4-8" fill="#fff" '
     f'stroke="{SOFT}" stroke-dasharray="3 2"/>',
 }
@@ -74,6 +81,7 @@ def concentration(reading: Reading, chosen: str, language: str) -> str:
                 pooled=words.say("all_sites"),
                 chosen=chosen,
                 write=words.hundredths,
+                threshold=reading.threshold,
                 width=width,
                 language=language,
             )
@@ -85,7 +93,7 @@ def concentration(reading: Reading, chosen: str, language: str) -> str:
     return f"<h3>{escape(title)}</h3>{_framed(drawn, said)}"
 
 
-def legend(reading: Reading, chosen: str, threshold: int, language: str) -> str:
+def legend(reading: Reading, chosen: str, language: str) -> str:
     """Return what each kind of mark in the figure stands for.
 
     Parameters
@@ -94,8 +102,6 @@ def legend(reading: Reading, chosen: str, threshold: int, language: str) -> str:
         What is drawn.
     chosen
         Name of the site that is read, "" for all.
-    threshold
-        Fewest patients that are told.
     language
         Two-letter code.
 
@@ -117,10 +123,17 @@ def legend(reading: Reading, chosen: str, threshold: int, language: str) -> str:
         named |= dict.fromkeys(("pooled", "site", "range"), True) | {"chosen": bool(chosen)}
     if reading.figure == "forest":
         named |= {"square": True, "pooled": True}
+    named["expected"] = any(row.against.shown for row in reading.rows)
+    named["outline"] = bool(reading.against)
     named["suppressed"] = any(cell.how == "suppressed" for cell in reading.cells)
     words = speak(language)
-    fewer = words.count("fewer_patients", threshold)
-    items = [_swatch(group, PALETTE[i]) for i, group in enumerate(reading.groups)]
+    fewer = words.count("fewer_patients", reading.threshold)
+    items = [
+        _swatch(group, letter, i)
+        for i, (group, letter) in enumerate(
+            zip(reading.groups, initials(reading.groups), strict=True)
+        )
+    ]
     for key, here in named.items():
         if here:
             items.append(_item(_MARKS[key], words.say(f"legend_{key}", fewer=fewer, site=chosen)))
@@ -128,57 +141,35 @@ def legend(reading: Reading, chosen: str, threshold: int, language: str) -> str:
 
 
 def _svg(reading: Reading, chosen: str, width: int, language: str) -> str:
+    given: dict[str, Any] = {
+        "axis": reading.axis,
+        "threshold": reading.threshold,
+        "width": width,
+        "language": language,
+    }
     if reading.figure == "histogram":
-        return draw(
-            plot_histogram(
-                reading.bins,
-                reading.quantiles,
-                ends=reading.ends,
-                axis=reading.axis,
-                values=reading.second_axis,
-                width=width,
-                language=language,
-            )
+        chart = plot_histogram(
+            reading.bins,
+            reading.quantiles,
+            ends=reading.ends,
+            values=reading.second_axis,
+            against=reading.against,
+            **given,
         )
-    if reading.figure == "grouped_bars":
-        return draw(
-            plot_grouped_bars(
-                reading.rows,
-                axis=reading.axis,
-                bands=reading.second_axis,
-                groups=reading.groups,
-                width=width,
-                language=language,
-            )
+    elif reading.figure == "grouped_bars":
+        chart = plot_grouped_bars(
+            reading.rows, bands=reading.second_axis, groups=reading.groups, **given
         )
-    if reading.figure == "shares":
-        return draw(
-            plot_shares(
-                reading.rows, axis=reading.axis, chosen=chosen, width=width, language=language
-            )
+    elif reading.figure == "shares":
+        chart = plot_shares(reading.rows, chosen=chosen, **given)
+    elif reading.figure == "forest":
+        together = speak(language).say("all_sites")
+        chart = plot_forest(
+            reading.rows, pooled=together, chosen=chosen, write=reading.write, **given
         )
-    if reading.figure == "forest":
-        return draw(
-            plot_forest(
-                reading.rows,
-                axis=reading.axis,
-                pooled=speak(language).say("all_sites"),
-                chosen=chosen,
-                write=reading.write,
-                width=width,
-                language=language,
-            )
-        )
-    return draw(
-        plot_bars(
-            reading.rows,
-            axis=reading.axis,
-            share_axis=reading.second_axis,
-            chosen=chosen,
-            width=width,
-            language=language,
-        )
-    )
+    else:
+        chart = plot_bars(reading.rows, share_axis=reading.second_axis, chosen=chosen, **given)
+    return draw(chart)
 
 
 def _framed(drawn: Sequence[str], words: str) -> str:
@@ -187,8 +178,12 @@ def _framed(drawn: Sequence[str], words: str) -> str:
     return f'<figure class="wb-figure" role="img" aria-label="{escape(words)}">{inner}</figure>'
 
 
-def _swatch(words: str, colour: str) -> str:
-    return _item(f'<path d="M5 0h14v14h-14z" fill="{colour}"/>', words)
+def _swatch(words: str, letter: str, place: int) -> str:
+    text = (
+        f'<text x="12" y="11" text-anchor="middle" font-size="10" font-weight="bold" '
+        f'fill="{ON_PALETTE[place]}">{escape(letter)}</text>'
+    )
+    return _item(f'<path d="M5 0h14v14h-14z" fill="{PALETTE[place]}"/>{text}', words)
 
 
 def _item(mark: str, words: str) -> str:

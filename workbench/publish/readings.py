@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from workbench.definition.study_file import Section
 from workbench.publish.language import Words, capital, speak
-from workbench.publish.marks import Bin, Cell, Entry, Quantile, Row, enough
+from workbench.publish.marks import ABSENT, Bin, Cell, Entry, Quantile, Row, enough
 from workbench.publish.scope import COUNTED, Scope
 from workbench.publish.sentences import (
     read_bars,
@@ -39,8 +39,8 @@ class Reading:
         Which figure is drawn.
     axis, second_axis
         Titles with units.
-    finding
-        The sentence that reads the figure.
+    sentences
+        What reads the figure; the first one answers the question.
     cells
         All numbers that were asked for, suppressed ones included.
     head, body
@@ -51,12 +51,18 @@ class Reading:
         Herfindahl index of each site and, last, of all, if the question is about concentration.
     write
         How the numbers of a forest plot are written.
+    against
+        Bins of all sites together, where one site is read.
+    threshold
+        Fewest patients that are told.
+    words
+        The reader's language.
     """
 
     figure: Figure
     axis: str
     second_axis: str
-    finding: str
+    sentences: tuple[str, ...]
     cells: tuple[Cell, ...]
     head: tuple[str, ...]
     body: tuple[tuple[Entry, ...], ...]
@@ -67,6 +73,19 @@ class Reading:
     ends: tuple[float, ...] = ()
     concentration: tuple[Row, ...] = ()
     write: Callable[[float], str] = speak("en").number
+    against: tuple[Bin, ...] = ()
+    threshold: int = 10
+    words: Words = field(default_factory=lambda: speak("en"))
+
+    @property
+    def finding(self) -> str:
+        """All sentences that read the figure."""
+        return self.words.run_on(self.sentences)
+
+    @property
+    def answer(self) -> str:
+        """The sentence that answers the question; "" if nothing can be said."""
+        return self.sentences[0] if self.sentences else ""
 
 
 def read(section: Section, scope: Scope) -> Reading:
@@ -92,26 +111,31 @@ def read(section: Section, scope: Scope) -> Reading:
         "histogram": _histogram,
         "forest": _forest,
     }
-    return kinds[section.figure](section, scope)
+    found = kinds[section.figure](section, scope)
+    return replace(found, threshold=scope.threshold, words=scope.words)
 
 
-def entry(cell: Cell, words: Words, write: Callable[[float], str] | None = None) -> Entry:
+def entry(
+    cell: Cell, words: Words, write: Callable[[float], str] | None = None, unit: str = "1"
+) -> Entry:
     """Return a cell as it is written in a table: its figure, and its interval below.
 
     Examples
     --------
-    >>> entry(Cell(120, 118, 122, "rounded"), speak("en"))
-    Entry(text='120', detail='118–122', hidden=False)
+    >>> found = entry(Cell(120, 118, 122, "rounded"), speak("en"))
+    >>> found.text, found.detail
+    ('120', '118–122')
     """
+    unit = "%" if write == words.percent else unit
     if cell.how == "suppressed":
         known = math.isfinite(cell.low) and math.isfinite(cell.high)
         spread = words.between(cell.low, cell.high, write) if known else ""
-        return Entry(words.say("suppressed"), spread, hidden=True)
+        return Entry(words.say("suppressed"), spread, hidden=True, cell=cell, unit=unit)
     if not cell.shown:
-        return Entry("–")
+        return Entry("–", cell=cell, unit=unit)
     text = (write or words.number)(cell.value)
     spread = words.between(cell.low, cell.high, write)
-    return Entry(text, "" if spread == text else spread)
+    return Entry(text, "" if spread == text else spread, cell=cell, unit=unit)
 
 
 def _bars(section: Section, scope: Scope) -> Reading:
@@ -126,7 +150,7 @@ def _bars(section: Section, scope: Scope) -> Reading:
         figure=section.figure,
         axis=share_axis if shares else capital(scope.measure(measure)),
         second_axis=share_axis,
-        finding=read_shares(rows, section, scope)
+        sentences=read_shares(rows, section, scope)
         if shares
         else read_bars(rows, concentration, section, scope),
         cells=tuple(cell for row in rows for cell in (row.cell, row.share)),
@@ -143,7 +167,8 @@ def _row(at: Mapping[str, str], section: Section, scope: Scope) -> Row:
     cell = scope.table.cell(measure, **at)
     label = scope.label(name, code)
     if measure not in COUNTED:
-        return Row(label, cell)
+        together = scope.pooled.cell(measure, **at) if scope.chosen else ABSENT
+        return Row(label, cell, against=together)
     together = _share(scope.pooled, measure, at)
     i2 = scope.pooled.heterogeneity.get((name, code, measure), math.nan)
     if not together.shown:
@@ -160,20 +185,21 @@ def _row(at: Mapping[str, str], section: Section, scope: Scope) -> Row:
 def _bar_head(section: Section, scope: Scope) -> tuple[str, ...]:
     unit = scope.measure(section.measure)
     if section.measure not in COUNTED:
-        return (capital(unit),)
+        return _beside(capital(unit), scope)
     share_of = scope.say("share", unit=scope.of(section.measure))
     if scope.chosen:
-        everywhere = scope.say("of_label", label=scope.say("all_sites"), words=share_of)
-        return (capital(unit), capital(share_of), everywhere)
+        return (capital(unit), *_beside(capital(share_of), scope))
     keys = ("range", "heterogeneity", "suppressed_sites")
     return (capital(unit), capital(share_of), *map(scope.say, keys))
 
 
 def _bar_line(row: Row, section: Section, scope: Scope) -> tuple[Entry, ...]:
     percent = scope.words.percent
-    first = (Entry(row.label), entry(row.cell, scope.words))
-    if section.measure not in COUNTED:
-        return first
+    counted = section.measure in COUNTED
+    unit = "1" if counted else scope.unit
+    first = (Entry(row.label), entry(row.cell, scope.words, unit=unit))
+    if not counted:
+        return (*first, entry(row.against, scope.words, unit=unit)) if scope.chosen else first
     if scope.chosen:
         here = share(row.cell, scope.table.cell(section.measure))
         parts = (entry(cell, scope.words, percent) for cell in (here, row.share))
@@ -196,6 +222,7 @@ def _bar_line(row: Row, section: Section, scope: Scope) -> tuple[Entry, ...]:
 def _grouped_bars(section: Section, scope: Scope) -> Reading:
     first, second = section.dimensions
     measure, words = section.measure, scope.words
+    total = scope.table.cell(measure)
     groups = [g for g in scope.pooled.labels(second) if g != ALL and _counted(scope, {second: g})]
     found: dict[tuple[str, str], Row] = {}
     body = []
@@ -203,11 +230,14 @@ def _grouped_bars(section: Section, scope: Scope) -> Reading:
         label = scope.label(first, code)
         cells = [scope.table.cell(measure, **{first: code, second: g}) for g in groups]
         for g, cell in zip(groups, cells, strict=True):
-            found[code, g] = Row(label, cell, scope.label(second, g))
+            at = {first: code, second: g}
+            expected = _scaled(_share(scope.pooled, measure, at), total) if scope.chosen else ABSENT
+            found[code, g] = Row(label, cell, scope.label(second, g), against=expected)
         whole = scope.table.cell(measure, **{first: code})
-        part = _share(scope.table, measure, {first: code})
+        shares = [_share(table, measure, {first: code}) for table in _compared(scope)]
         numbers = [entry(cell, words) for cell in (*cells, whole)]
-        body.append((Entry(label), *numbers, entry(part, words, words.percent)))
+        parts = (entry(part, words, words.percent) for part in shares)
+        body.append((Entry(label), *numbers, *parts))
     # A group of which nothing at all is told stands in the table only.
     told = [g for g in groups if any(row.cell.shown for (_, of), row in found.items() if of == g)]
     rows = {key: row for key, row in found.items() if key[1] in told}
@@ -217,9 +247,9 @@ def _grouped_bars(section: Section, scope: Scope) -> Reading:
         figure="grouped_bars",
         axis=capital(scope.measure(measure)),
         second_axis=scope.title(first),
-        finding=read_groups(rows, section, scope),
+        sentences=read_groups(rows, section, scope),
         cells=tuple(row.cell for row in found.values()),
-        head=(scope.title(first), *names, scope.say("all_groups"), share_of),
+        head=(scope.title(first), *names, scope.say("all_groups"), *_beside(share_of, scope)),
         body=tuple(body),
         rows=tuple(rows.values()),
         groups=tuple(scope.label(second, g) for g in told),
@@ -241,36 +271,40 @@ def _histogram(section: Section, scope: Scope) -> Reading:
     )
     body = []
     for each in codes:
-        cells = [table.cell(q, **{name: each}) for q in ("median", "p90")]
-        cells.insert(0, table.total("exams", **{name: each}))
-        numbers = [entry(cell, scope.words) for cell in cells]
+        numbers = [entry(table.total("exams", **{name: each}), scope.words)]
+        numbers += [
+            entry(there.cell(q, **{name: each}), scope.words, unit=scope.unit)
+            for q in ("median", "p90")
+            for there in _compared(scope)
+        ]
         body.append((Entry(scope.label(name, each)), *numbers))
     share_axis = scope.say("share_bin")
     if code != ALL:
         share_axis = scope.say("of_label", label=scope.label(name, code), words=share_axis)
-    columns = (scope.measure("exams"), scope.measure("median"), scope.measure("p90"))
+    columns = [h for q in ("median", "p90") for h in _beside(capital(scope.measure(q)), scope)]
+    # A plain number is of what the section is about.
+    counted = scope.unit_words(scope.unit) or section.title.get(scope.language, section.title["en"])
     return Reading(
         figure="histogram",
         axis=capital(share_axis),
-        second_axis=capital(
-            scope.say("per_exam", unit=scope.unit_words(scope.unit) or scope.say("how_many"))
-        ),
-        finding=read_quantiles(quantiles, "" if code == ALL else scope.label(name, code), scope),
+        second_axis=capital(scope.say("per_exam", unit=counted)),
+        sentences=read_quantiles(quantiles, name, code, scope),
         cells=tuple(b.cell for b in drawn[code]),
-        head=(scope.title(name), *map(capital, columns)),
+        head=(scope.title(name), capital(scope.measure("exams")), *columns),
         body=tuple(body),
         bins=drawn[code],
         quantiles=quantiles,
         ends=table.grid.ends if table.grid else (),
+        against=scope.pooled.bins(**{name: code}) if scope.chosen else (),
     )
 
 
 def _forest(section: Section, scope: Scope) -> Reading:
     axis, name = scope.say("herfindahl_axis"), scope.say("herfindahl_index")
-    rows, write = _concentration(section, scope), scope.words.hundredths
+    rows, write, unit = _concentration(section, scope), scope.words.hundredths, "1"
     if section.measure not in COUNTED:
         axis = name = capital(scope.measure(section.measure))
-        write = scope.words.number
+        write, unit = scope.words.number, scope.unit
         rows = tuple(
             Row(label, table.cell(section.measure)) for label, table in _everywhere(scope).items()
         )
@@ -278,10 +312,12 @@ def _forest(section: Section, scope: Scope) -> Reading:
         figure="forest",
         axis=axis,
         second_axis="",
-        finding=read_forest(rows, name, write, scope),
+        sentences=read_forest(rows, name, write, scope),
         cells=tuple(row.cell for row in rows),
         head=(scope.say("site"), capital(name)),
-        body=tuple((Entry(row.label), entry(row.cell, scope.words, write)) for row in rows),
+        body=tuple(
+            (Entry(row.label), entry(row.cell, scope.words, write, unit=unit)) for row in rows
+        ),
         rows=rows,
         write=write,
     )
@@ -303,6 +339,25 @@ def _counted(scope: Scope, at: Mapping[str, str]) -> bool:
     """Tell whether anyone may stand behind a label."""
     cell = scope.pooled.cell("patients", **at)
     return cell.how == "suppressed" or (cell.shown and cell.high > 0)
+
+
+def _compared(scope: Scope) -> tuple[Table, ...]:
+    """Return the table that is read, and that of all sites where it is one site's."""
+    return (scope.table, scope.pooled) if scope.chosen else (scope.table,)
+
+
+def _beside(head: str, scope: Scope) -> tuple[str, ...]:
+    """Return the head of a column, and of the one beside it for all sites if one site is read."""
+    if not scope.chosen:
+        return (head,)
+    return head, scope.say("of_label", label=scope.say("all_sites"), words=head)
+
+
+def _scaled(part: Cell, total: Cell) -> Cell:
+    """Return how many of a total there would be if they had a share of it."""
+    if not part.shown or not total.shown:
+        return ABSENT
+    return Cell(part.value * total.value, part.low * total.low, part.high * total.high, "estimated")
 
 
 def _share(table: Table, measure: str, at: Mapping[str, str]) -> Cell:

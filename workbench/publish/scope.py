@@ -33,6 +33,8 @@ class Scope:
         UCUM unit of the table's values, "" for counts.
     language
         Two-letter code.
+    threshold
+        Fewest patients that are told.
     """
 
     pooled: Table
@@ -41,6 +43,7 @@ class Scope:
     dimensions: Mapping[str, StudyDimension]
     unit: str = ""
     language: str = "en"
+    threshold: int = 10
 
     @property
     def table(self) -> Table:

@@ -10,23 +10,24 @@ from workbench.publish.language import capital
 from workbench.publish.marks import ABSENT, Cell, Quantile, Row
 from workbench.publish.scope import COUNTED, Scope
 from workbench.publish.tables import share
-from workbench.summaries.dimension import MISSING, OTHER
+from workbench.summaries.dimension import ALL, MISSING, OTHER
 
 
 def read_bars(
     rows: Sequence[Row], concentration: Sequence[Row], section: Section, scope: Scope
-) -> str:
+) -> tuple[str, ...]:
     """Say which row is largest, its share here and over sites, and how concentrated all are."""
     measure = section.measure
     named = [row for row in rows if row.cell.shown]
     if not named:
-        return ""
+        return ()
     top = max(named, key=lambda row: row.cell.value)
     words = scope.words
     value = words.spelt(top.cell)
     if measure not in COUNTED:
         name = scope.measure(measure)
-        return scope.say("read_highest", label=top.label, measure=name, value=value)
+        said = [scope.say("read_highest", label=top.label, measure=name, value=value)]
+        return (*said, *_against(scope, [f"{top.label} {words.spelt(top.against)}"], top.against))
     total = scope.table.cell(measure)
     part = share(top.cell, total)
     if part.shown:
@@ -37,22 +38,23 @@ def read_bars(
         counted = words.count(f"n_{measure}", top.cell.value, value)
         said = [scope.say("read_bars", label=top.label, counted=counted)]
     said += _between_sites(top, scope)
+    said += _against(scope, [f"{top.label} {words.spelt(top.share, words.percent)}"], top.share)
     here = scope.chosen or scope.say("all_sites")
     index = next((row.cell for row in concentration if row.label == here), ABSENT)
     if index.shown and index.value > 0:
         equal = words.number(1 / index.value, 2)
         key = "read_herfindahl" if equal == "1" else "read_herfindahl_equal"
         said.append(scope.say(key, value=words.spelt(index, words.hundredths), equal=equal))
-    return words.run_on(said)
+    return tuple(said)
 
 
-def read_shares(rows: Sequence[Row], section: Section, scope: Scope) -> str:
+def read_shares(rows: Sequence[Row], section: Section, scope: Scope) -> tuple[str, ...]:
     """Say which row has the largest and which the smallest share, and that over sites."""
     total = scope.table.cell(section.measure)
     parts = [(row, share(row.cell, total)) for row in rows]
     parts = sorted(((r, p) for r, p in parts if p.shown), key=lambda pair: pair[1].value)
     if len(parts) < 2:
-        return ""
+        return ()
     words = scope.words
     (worst, low), (best, high) = parts[0], parts[-1]
     said = scope.say(
@@ -63,10 +65,14 @@ def read_shares(rows: Sequence[Row], section: Section, scope: Scope) -> str:
         low=words.spelt(low, words.percent),
         unit=scope.of(section.measure),
     )
-    return words.run_on([said, *_between_sites(worst, scope)])
+    everywhere = [f"{row.label} {words.spelt(row.share, words.percent)}" for row in (best, worst)]
+    against = _against(scope, everywhere, best.share, worst.share)
+    return (said, *_between_sites(worst, scope), *against)
 
 
-def read_groups(rows: Mapping[tuple[str, str], Row], section: Section, scope: Scope) -> str:
+def read_groups(
+    rows: Mapping[tuple[str, str], Row], section: Section, scope: Scope
+) -> tuple[str, ...]:
     """Say which stated group is largest, and the share of each second label.
 
     Parameters
@@ -81,7 +87,7 @@ def read_groups(rows: Mapping[tuple[str, str], Row], section: Section, scope: Sc
         key: row for key, row in rows.items() if row.cell.shown and not {OTHER, MISSING} & {*key}
     }
     if not stated:
-        return ""
+        return ()
     words = scope.words
     top = max(stated.values(), key=lambda row: row.cell.value)
     said = scope.say(
@@ -90,35 +96,53 @@ def read_groups(rows: Mapping[tuple[str, str], Row], section: Section, scope: Sc
         group=top.group,
         counted=words.count(f"n_{measure}", top.cell.value, words.spelt(top.cell)),
     )
-    total = scope.table.cell(measure)
     groups = dict.fromkeys(g for _, g in stated)
-    shares = {g: share(scope.table.cell(measure, **{second: g}), total) for g in groups}
-    parts = [
-        f"{scope.label(second, g)} {words.spelt(part, words.percent)}"
-        for g, part in shares.items()
-        if part.shown and part.high > 0
-    ]
-    if not parts:
-        return said
-    whole = [scope.say("read_group_total", unit=scope.of(measure), parts=words.listed(parts))]
-    return words.run_on([said, *whole])
+    here, *everywhere = (
+        [
+            f"{scope.label(second, g)} {words.spelt(part, words.percent)}"
+            for g in groups
+            if (part := share(table.cell(measure, **{second: g}), table.cell(measure))).shown
+            and part.high > 0
+        ]
+        for table in ((scope.table, scope.pooled) if scope.chosen else (scope.table,))
+    )
+    if not here:
+        return (said,)
+    whole = scope.say("read_group_total", unit=scope.of(measure), parts=words.listed(here))
+    return (said, whole, *(s for parts in everywhere for s in _against(scope, parts)))
 
 
-def read_quantiles(quantiles: Iterable[Quantile], of: str, scope: Scope) -> str:
+def read_quantiles(
+    quantiles: Sequence[Quantile], dimension: str, code: str, scope: Scope
+) -> tuple[str, ...]:
     """Say where each quantile lies, of all exams or of those with one label."""
+    words = scope.words
     unit = f" {scope.unit_words(scope.unit)}".rstrip()
-    parts = scope.words.listed(f"{q.label} {scope.words.spelt(q.cell)}{unit}" for q in quantiles)
+    parts = words.listed(f"{q.label} {words.spelt(q.cell)}{unit}" for q in quantiles)
     if not parts:
-        return ""
-    return scope.say("read_quantiles_of" if of else "read_quantiles", of=of, parts=parts)
+        return ()
+    key, of = ("read_quantiles", "") if code == ALL else ("read_quantiles_of", code)
+    said = scope.say(key, of=scope.label(dimension, of) if of else "", parts=parts)
+    cells = {q.label: scope.pooled.cell(q.name, **{dimension: code}) for q in quantiles}
+    everywhere = [f"{n} {words.spelt(cell)}{unit}" for n, cell in cells.items() if cell.shown]
+    return (said, *_against(scope, everywhere))
 
 
-def read_forest(rows: Sequence[Row], name: str, write: Callable[[float], str], scope: Scope) -> str:
+def read_forest(
+    rows: Sequence[Row], name: str, write: Callable[[float], str], scope: Scope
+) -> tuple[str, ...]:
     """Say between which numbers the sites lie."""
     low, high = span(row.cell for row in rows[:-1])
     if not math.isfinite(low):
-        return ""
-    return scope.say("read_forest", low=write(low), high=write(high), measure=capital(name))
+        return ()
+    said = scope.say("read_forest", low=write(low), high=write(high), measure=capital(name))
+    *sites, together = rows
+    here = [
+        scope.say("read_here", site=row.label, value=scope.words.spelt(row.cell, write))
+        for row in sites
+        if row.label == scope.chosen and row.cell.shown
+    ]
+    return (said, *here, *_against(scope, [scope.words.spelt(together.cell, write)], together.cell))
 
 
 def span(cells: Iterable[Cell]) -> tuple[float, float]:
@@ -131,6 +155,13 @@ def span(cells: Iterable[Cell]) -> tuple[float, float]:
     """
     values = [cell.value for cell in cells if cell.shown]
     return min(values, default=math.nan), max(values, default=math.nan)
+
+
+def _against(scope: Scope, parts: Sequence[str], *cells: Cell) -> list[str]:
+    """Say what all sites together tell of the same, where one site is read."""
+    if not scope.chosen or not parts or not all(cell.shown for cell in cells):
+        return []
+    return [scope.say("read_against", parts=scope.words.listed(parts))]
 
 
 def _between_sites(row: Row, scope: Scope) -> list[str]:

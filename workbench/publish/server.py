@@ -7,6 +7,7 @@ machine, and the browser is told to refuse if something tried.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shlex
 import socket
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from workbench.errors import DefinitionError, ExecutionError, UsageError
+from workbench.errors import DefinitionError, ExecutionError, UsageError, show
 from workbench.publish.pages import FOLDER
 
 TEMPLATES = Path(__file__).parents[1] / "resources" / "voila"
@@ -29,6 +30,10 @@ WIDGETS = ("@voila-dashboards/widgets-manager8", "@jupyter-widgets/jupyterlab-ma
 """Front-end extensions without which a widget does not appear, and does not say so."""
 IDLE = 600
 """Seconds after which the kernel of a closed page is ended."""
+READERS = 6
+"""Live pages at a time; each has a kernel, of some 150 MB."""
+KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+"""What the server is told of the environment it is started from."""
 CONTENT = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
@@ -36,15 +41,31 @@ CONTENT = (
 )
 
 
-def dashboard_command(study: Path | str, port: int = 8866) -> list[str]:
+def dashboard_command(
+    study: Path | str,
+    port: int = 8866,
+    *,
+    base_url: str = "/",
+    origin: str = "",
+    readers: int = READERS,
+    idle: int = IDLE,
+) -> list[str]:
     """Return the command that serves a study's dashboard at http://127.0.0.1:PORT/.
 
     Parameters
     ----------
     study
-        Folder of the study.
+        Folder of the study, or of studies: then their landing page is served.
     port
         TCP port on the loopback interface.
+    base_url
+        Path below which the dashboard is served, for a proxy that serves more than this.
+    origin
+        Address at which a proxy is found by readers, as in `https://studies.example.org`.
+    readers
+        Live pages at a time; who comes later reads the static page.
+    idle
+        Seconds after which the kernel of a closed page is ended.
 
     Returns
     -------
@@ -56,7 +77,7 @@ def dashboard_command(study: Path | str, port: int = 8866) -> list[str]:
     DefinitionError
         If the study has no dashboard.
     UsageError
-        If the port is none.
+        If the port, path or address is none.
 
     Examples
     --------
@@ -67,6 +88,8 @@ def dashboard_command(study: Path | str, port: int = 8866) -> list[str]:
       do:    Name a study folder that has a dashboard.ipynb
     """
     notebook = Path(study) / "dashboard.ipynb"
+    if (Path(study) / "index.ipynb").is_file():
+        notebook = Path(study) / "index.ipynb"
     if not notebook.is_file():
         raise DefinitionError(
             "There is no dashboard",
@@ -75,9 +98,24 @@ def dashboard_command(study: Path | str, port: int = 8866) -> list[str]:
         )
     if not 1 <= port <= 65535:
         raise UsageError(f"{port} is no port", todo="Use 1 to 65535")
+    if not re.fullmatch(r"/([\w~-]+/)*", base_url):
+        raise UsageError(
+            "The path is not one that a proxy can serve below",
+            where=show(base_url),
+            todo="Use letters, digits and - between slashes, as in /studies/imaging/",
+        )
+    if origin and not re.fullmatch(r"https?://[\w.-]+(:\d+)?", origin):
+        raise UsageError(
+            "The address of the proxy is none",
+            where=show(origin),
+            todo="Write it without a path, as in https://studies.example.org",
+        )
     options = {
         "Voila.ip": "127.0.0.1",
         "Voila.port_retries": "0",
+        "Voila.base_url": base_url,
+        "Dashboard.origin": origin,
+        "Dashboard.readers": str(readers),
         "Voila.tornado_settings": repr({"headers": {"Content-Security-Policy": CONTENT}}),
         "VoilaConfiguration.template": "workbench",
         "VoilaConfiguration.allow_template_override": "NO",
@@ -88,12 +126,13 @@ def dashboard_command(study: Path | str, port: int = 8866) -> list[str]:
         "VoilaConfiguration.file_allowlist": "[]",
         "VoilaConfiguration.file_denylist": "['.*']",
         "VoilaConfiguration.extension_allowlist": repr(list(WIDGETS)),
-        "MappingKernelManager.cull_idle_timeout": str(IDLE),
-        "MappingKernelManager.cull_interval": str(IDLE // 10),
+        "MappingKernelManager.cull_idle_timeout": str(idle),
+        "MappingKernelManager.cull_interval": str(max(1, idle // 10)),
     }
     # The template is found along JUPYTER_PATH; the kernel imports this very package.
     environment = [f"JUPYTER_PATH={TEMPLATES}", f"PYTHONPATH={PACKAGE}"]
-    server = [sys.executable, "-m", "voila", str(notebook.resolve()), "--no-browser"]
+    module = "workbench.publish.application"
+    server = [sys.executable, "-m", module, str(notebook.resolve()), "--no-browser"]
     return [
         "env",
         *environment,
@@ -150,6 +189,10 @@ def serve(
     port: int = 0,
     token: bool = True,
     *,
+    base_url: str = "/",
+    origin: str = "",
+    readers: int = READERS,
+    idle: int = IDLE,
     wait: float = 60,
     log: Path | None = None,
 ) -> Server:
@@ -163,6 +206,8 @@ def serve(
         TCP port on the loopback interface; 0 for any that is free.
     token
         True if only who knows the returned URL may read, also among users of this machine.
+    base_url, origin, readers, idle
+        See `dashboard_command`.
     wait
         Seconds until a server that does not answer is given up.
     log
@@ -181,22 +226,23 @@ def serve(
         If the server does not start.
     """
     port = _free_port(port)
-    command = dashboard_command(study, port)
+    command = dashboard_command(
+        study, port, base_url=base_url, origin=origin, readers=readers, idle=idle
+    )
     pages = tempfile.TemporaryDirectory(prefix="workbench-pages-", ignore_cleanup_errors=True)
-    environment = {**os.environ, FOLDER: pages.name}
-    url = f"http://127.0.0.1:{port}/"
+    environment = _environment(Path(pages.name))
+    url = f"http://127.0.0.1:{port}{base_url}"
     if token:
         # Not on the command line, which every user of the machine can read.
         environment["JUPYTER_TOKEN"] = secrets.token_urlsafe(24)
         command.append("--token")
         url += f"?token={environment['JUPYTER_TOKEN']}"
-    else:
-        environment.pop("JUPYTER_TOKEN", None)
     target = log.open("wb") if log else subprocess.DEVNULL
     try:
         process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=target, stderr=target
-        )
+            command, env=environment, cwd=study, stdin=subprocess.DEVNULL, stdout=target,
+            stderr=target,
+        )  # fmt: skip
     except OSError as error:
         raise ExecutionError(
             f"The dashboard cannot be started: {error.strerror}",
@@ -211,7 +257,7 @@ def serve(
     while time.monotonic() < end:
         if process.poll() is not None:
             break
-        if _answers(port):
+        if _answers(f"http://127.0.0.1:{port}{base_url}voila/"):
             return server
         time.sleep(0.05)
     server.stop()
@@ -238,10 +284,19 @@ def _free_port(port: int) -> int:
     return found
 
 
-def _answers(port: int) -> bool:
+def _environment(private: Path) -> dict[str, str]:
+    """Return what the server is told: nothing of who started it, or where their data are."""
+    environment = {name: os.environ[name] for name in KEPT if name in os.environ}
+    for name in ("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+        (private / "home").mkdir(mode=0o700, exist_ok=True)
+        environment[name] = str(private / "home")
+    return {**environment, "JUPYTER_NO_CONFIG": "1", FOLDER: str(private)}
+
+
+def _answers(url: str) -> bool:
     # Any answer will do, and this address starts no kernel.
     try:
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/voila/static/", timeout=2).close()
+        urllib.request.urlopen(url, timeout=2).close()  # noqa: S310 - this machine's own
     except urllib.error.HTTPError:
         return True
     except OSError:
