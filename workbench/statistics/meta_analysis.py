@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 
 from workbench.errors import PoolingError
 
@@ -180,10 +180,10 @@ def _combined(y: Vector, v: Vector, tau2: float, *, hksj: bool, level: float) ->
     estimate = float(np.average(y, weights=w))
     variance = float(1 / w.sum())
     tail = (1 + level) / 2
-    width = float(norm.ppf(tail))
+    width = float(ndtri(tail))
     if hksj:
         variance *= float(np.sum(w * (y - estimate) ** 2)) / (y.size - 1)
-        width = float(t.ppf(tail, y.size - 1))
+        width = float(stdtrit(y.size - 1, tail))
     reach = width * float(np.sqrt(variance))
     spread = width * float(np.sqrt(variance + tau2))
     q = cochran_q(y, v)
