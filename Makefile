@@ -13,13 +13,15 @@ FIND_LINKS ?= $(PIP_FIND_LINKS)
 # 1: take no package from elsewhere, for a machine without internet.
 NO_INDEX ?=
 
+CHROMIUM ?= chromium
+
 BIN := .venv/bin
 FOLDER := studies/$(STUDY)
 SITE_FILES := $(foreach s,$(SITES),$(or $(wildcard datasets/$(s)/site.toml datasets/*/$(s)/site.toml),datasets/$(s)/site.toml))
 CHOSEN := $(foreach f,$(SITE_FILES),--site $(f))
 LINKS := $(if $(FIND_LINKS),--find-links $(FIND_LINKS)) $(if $(NO_INDEX),--no-index)
 
-.PHONY: help env study test lint check reproduce bench lab lock wheelhouse clean
+.PHONY: help env study test lint check reproduce bench lab lock picture wheelhouse clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 14
@@ -56,6 +58,12 @@ lock: .venv/.ready ## resolve the dependencies again
 
 lab: .venv/.ready ## open JupyterLab on notebooks/start_here.ipynb
 	binder/start $(BIN)/jupyter lab notebooks/start_here.ipynb $(LAB)
+
+picture: .venv/.ready ## draw the picture of a study's page that the README shows (needs Chromium)
+	@page=$$(mktemp -d) && $(BIN)/workbench publish $(FOLDER) --static $$page \
+	  && $(CHROMIUM) --headless --no-sandbox --disable-background-networking --hide-scrollbars \
+	    --window-size=1200,1240 --screenshot=studies/$(STUDY).png file://$$page/$(STUDY).html 2>/dev/null \
+	  && rm -r $$page && ls -l studies/$(STUDY).png
 
 wheelhouse: ## save every package for a machine without internet
 	$(PYTHON) -m pip download --quiet --disable-pip-version-check --only-binary=:all: $(LINKS) \

@@ -17,7 +17,9 @@ import polars as pl
 import pytest
 
 from tests.test_conventions import ROOT
+from workbench.exchange.reproduced import read_reproduced
 from workbench.running.lock import lock_folder
+from workbench.study import read_study
 
 README = ROOT / "README.md"
 STUDY = ROOT / "studies" / "imaging_service"
@@ -344,6 +346,19 @@ def test_clean_asks_keeps_what_is_in_use_and_leaves_releases(journey, tmp_path):
     ]  # fmt: skip
 
 
+def test_clean_sweeps_what_a_stop_left_though_no_run_is_old(tmp_path):
+    left = tmp_path / "runs" / ".removing-abcd"
+    left.mkdir(parents=True)
+    (left / "exams.parquet").write_text("patient")
+    listed = workbench("clean", "--dry-run", cwd=tmp_path)
+    assert ".removing-abcd" in listed.stdout
+    assert left.is_dir()
+    assert document("clean", "--dry-run", cwd=tmp_path)[0]["left"] == [".removing-abcd"]
+    done = workbench("clean", cwd=tmp_path)  # was asked for when it began
+    assert done.returncode == 0, done.stderr
+    assert not left.exists()
+
+
 def test_a_new_site_is_written_checked_and_run(tmp_path):
     table = write_hospital(tmp_path / "data", "north").with_name("exams.parquet")
     words = ["--id", "east", "--name", "Восток", "--country", "KG", "--archive", table]
@@ -433,6 +448,51 @@ def test_a_reader_that_stops_and_a_narrow_encoding_stop_nothing():
     )  # fmt: skip
     assert ascii_only.returncode == 0
     assert rb"T\xfcbingen" in ascii_only.stdout
+
+
+def test_reproduce_writes_its_result_down_when_asked(journey, tmp_path):
+    folder = shutil.copytree(journey[0], tmp_path / "copy", symlinks=True)
+    study, kept = folder / "studies/first_look", "releases/reproduced.json"
+    assert not (study / kept).exists()  # the journey did not ask for it
+    words = ["reproduce", study, *(w for n in ("north", "south") for w in
+             ("--site", folder / n / "site.toml"))]  # fmt: skip
+    said, _ = document(*words, "--record", cwd=folder)
+    found = read_reproduced(read_study(study))
+    assert found.compared == said["compared"]
+    assert (set(found.compared), found.moved) == ({"north", "south", "pooled"}, 0)
+    assert set(found.manifests) == {"north", "south"}
+    assert (
+        workbench("verify", study, cwd=folder).returncode == 0
+    )  # the file is taken for no release
+
+
+def test_a_dashboard_is_written_as_a_file_for_one_study_and_for_a_folder_of_them(journey, tmp_path):
+    folder, out = journey[0], tmp_path / "pages"
+    done = workbench("publish", "studies/first_look", "--static", out / "one.html", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert [p.name for p in out.iterdir()] == ["one.html"]
+    assert "Drawing 3 pages of first_look in 3 languages" in done.stderr
+    copy = shutil.copytree(folder / "studies", tmp_path / "studies")
+    broken = copy / "broken"
+    broken.mkdir()
+    (broken / "study.toml").write_text("[study]\n")
+    done = workbench("publish", copy, "--static", out, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in out.iterdir()) == ["first_look.html", "index.html", "one.html"]
+    assert "broken gets no page" in done.stderr
+    assert 'href="first_look.html"' in (out / "index.html").read_text()
+
+
+def test_a_dashboard_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "nothing").mkdir()
+    for words, code, said in (
+        (["nothing", "--static", "out"], 10, "no study here"),
+        (["nowhere", "--static", "out"], 10, "no such folder"),
+        ([ROOT / "studies", "--static", "out.html"], 2, "Name a folder"),
+    ):
+        done = workbench("publish", *words, cwd=tmp_path)
+        assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["nothing"]
 
 
 def test_reproduce_names_the_number_that_was_changed(journey, tmp_path):

@@ -214,7 +214,7 @@ def test_no_marker_leaves_a_run_that_ends_well(planted):
         "from workbench.unreadable import UnreadableError; raise UnreadableError(text, row=3)",
         (
             "from workbench.unreadable import UnreadableError, FAULTS;"
-            " raise UnreadableError(FAULTS[0], row=3, column=text, table=text, file=text)"
+            " raise UnreadableError(FAULTS[0], row=3, column=text, file=text)"
         ),
         (
             "from workbench.errors import SiteError;"

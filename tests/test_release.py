@@ -1,5 +1,6 @@
 """What may be packed, and every way in which a received release can be wrong."""
 
+import dataclasses
 import datetime as dt
 import hashlib
 import json
@@ -8,9 +9,11 @@ import os
 import resource
 import shutil
 import stat
+import threading
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from tests.conftest import ROOT
 from tests.released import (
@@ -24,6 +27,8 @@ from tests.released import (
     summarise,
     write_study,
 )
+from workbench.disclosure.ledger import Ledger
+from workbench.disclosure.policy import Policy
 from workbench.errors import DisclosureError, ReleaseError, WorkbenchError
 from workbench.exchange.envelope import RefusedError, canonical
 from workbench.exchange.keys import key_id, make_key, read_key
@@ -168,9 +173,72 @@ def test_other_tables_supersede(north):
     assert north.pack().manifest.counter == 3  # the ledger knows what the folder forgot
 
 
-def test_a_tampered_folder_is_packed_again(north):
+@pytest.mark.parametrize("loss", ["folder", "table", "manifest"])
+def test_what_was_lost_is_packed_again_as_it_was(north, tmp_path, loss):
+    log = tmp_path / "received.jsonl"
+    first = verify(north.out, north.study, log)
+    before = {path.name: path.read_bytes() for path in north.out.iterdir()}
+    if loss == "folder":
+        shutil.rmtree(north.out)
+    elif loss == "table":
+        (north.out / "exams.csv").write_text("")
+    else:
+        (north.out / ENVELOPE).unlink()
+    again = north.pack(today=TODAY + dt.timedelta(days=9))
+    assert (again.id, again.manifest.counter, again.manifest.supersedes) == (first.id, 1, None)
+    assert {path.name: path.read_bytes() for path in north.out.iterdir()} == before
+    assert list(open_ledger(north.site, north.runs).releases()) == [f"small:1:{first.id}"]
+    assert verify(north.out, north.study, log).id == first.id  # no replay: it is the same
+
+
+def test_the_same_views_of_other_values_are_the_same_release(north):
+    """What left is what counts: a value changed below the digits that are told."""
+    before = (north.out / MANIFEST).read_bytes()
+    rows = make_rows(1)
+    rows.value[np.argmin(rows.value)] += 0.01
+    other = summarise(north.study, rows)
+    assert not other["dose"].equals(north.summaries["dose"])
+    north.summaries = other
+    shutil.rmtree(north.out)
+    north.pack(today=TODAY + dt.timedelta(days=9))
+    assert (north.out / MANIFEST).read_bytes() == before
+    assert len(open_ledger(north.site, north.runs).releases()) == 1
+
+
+def test_a_second_release_that_was_lost_still_supersedes_the_first(north):
+    north.summaries = summarise(north.study, make_rows(2, patients=400))
+    north.pack()
+    before = (north.out / MANIFEST).read_bytes()
+    shutil.rmtree(north.out)
+    assert north.pack(today=TODAY + dt.timedelta(days=9)).manifest.counter == 2
+    assert (north.out / MANIFEST).read_bytes() == before
+
+
+def test_what_was_recorded_and_not_written_is_written_next(north, tmp_path):
+    shutil.copytree(north.out, tmp_path / "old")
+    north.summaries = summarise(north.study, make_rows(2, patients=400))
+    second = north.pack()
+    shutil.rmtree(north.out)
+    shutil.copytree(tmp_path / "old", north.out)  # as if it had only been recorded
+    again = north.pack()
+    assert (again.id, again.digest) == (second.id, second.digest)
+    assert len(open_ledger(north.site, north.runs).releases()) == 2
+
+
+def test_a_broken_folder_without_a_ledger_is_recorded_anew(north):
+    shutil.rmtree(north.runs)
     (north.out / "exams.csv").write_text("")
-    assert north.pack().manifest.counter == 2
+    release = north.pack(today=TODAY + dt.timedelta(days=9))
+    assert (release.manifest.counter, release.manifest.created) == (1, TODAY)
+    assert open_ledger(north.site, north.runs).releases() == {f"small:1:{release.id}": str(TODAY)}
+
+
+def test_no_release_supersedes_itself(north):
+    manifest = verify(north.out, north.study).manifest
+    fields = manifest.model_dump()
+    with pytest.raises(ValidationError, match="supersede itself"):
+        type(manifest)(**(fields | {"counter": 2, "supersedes": manifest.id}))
+    assert type(manifest)(**(fields | {"counter": 2, "supersedes": "0" * 16})).counter == 2
 
 
 def test_a_few_patients_more_are_refused_by_the_ledger(north):
@@ -341,6 +409,13 @@ def test_no_one_makes_a_release_by_hand(north):
         Release(manifest, {}, "real", "0" * 64)
 
 
+def test_no_one_makes_a_release_out_of_another(north):
+    release = verify(north.out, north.study)
+    for change in ({"kind": "real"}, {"tables": {}}, {}):
+        with pytest.raises(ReleaseError, match="by hand"):
+            dataclasses.replace(release, **change)
+
+
 # ---- what was checked is what is packed
 
 
@@ -375,8 +450,77 @@ def test_no_one_makes_a_check_by_hand(north):
     checked = check_release(north.run(), north.study, north.site)
     with pytest.raises(ReleaseError, match="by hand"):
         type(checked)(
-            views=checked.views, findings=[], offer=checked.offer, after="", digest=checked.digest
+            views=checked.views,
+            findings=(),
+            offer=checked.offer,
+            site=north.site.digest,
+            after="",
+            digest=checked.digest,
         )
+
+
+def test_no_one_makes_a_check_out_of_another(north):
+    checked = check_release(north.run(), north.study, north.site)
+    for change in ({"findings": ()}, {"views": {}}, {"after": ""}, {}):
+        with pytest.raises(ReleaseError, match="by hand"):
+            dataclasses.replace(checked, **change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda checked: object.__setattr__(checked, "findings", ()),
+        lambda checked: object.__setattr__(checked.offer, "policy", Policy(11)),
+        lambda checked: checked.offer.not_answered.update(makers={"en": "Not kept"}),
+        lambda checked: checked.views.pop("makers"),
+    ],
+)
+def test_the_seal_covers_all_that_was_decided(doubtful, change):
+    checked = check_release(doubtful.run(), doubtful.study, doubtful.site)
+    assert isinstance(checked.findings, tuple)  # nothing is taken out of it
+    change(checked)
+    with pytest.raises(ReleaseError, match="changed since"):
+        pack(checked, doubtful.study, doubtful.site, out=doubtful.out)
+    assert not doubtful.out.exists()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "[policy]\nthreshold = 40\n",
+        '[[cannot_answer]]\ncolumn = "manufacturer"\nreason = "Not kept"\n',
+    ],
+)
+def test_what_the_site_declares_after_the_check_is_heeded(north, more):
+    from workbench.site import read_site
+
+    checked = check_release(north.run(), north.study, north.site)
+    path = north.site.folder / "site.toml"
+    path.write_text(path.read_text() + more)
+    before = {p.name: p.read_bytes() for p in north.out.iterdir()}
+    with pytest.raises(ReleaseError, match="changed since this was checked") as refused:
+        pack(checked, north.study, read_site(path), out=north.out, today=TODAY)
+    assert refused.value.todo == "Run the command again"
+    assert {p.name: p.read_bytes() for p in north.out.iterdir()} == before
+
+
+def test_a_check_reads_the_ledger_as_it_is_at_one_moment(north, monkeypatch):
+    """What another study adds between two readings of the ledger is not half seen."""
+    ledger = open_ledger(north.site, north.runs)
+    waiting = threading.Thread(target=lambda: ledger.withdraw("other:1:0", "2026-11-22"))
+    whole = Ledger.entries
+
+    def entries(self):
+        waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive()  # it waits for the check
+        return whole(self)
+
+    monkeypatch.setattr(Ledger, "entries", entries)
+    checked = check_release(north.run(), north.study, north.site)
+    waiting.join(10)
+    assert checked.after != ledger.last()
+    assert len(ledger.releases()) == 2
 
 
 def test_a_check_is_of_no_use_once_the_ledger_grew(north):
@@ -1027,6 +1171,24 @@ def test_a_stop_between_line_and_head_is_taken_up(north, tmp_path):
     assert len(Received(log).read()) == 2
 
 
+def test_a_list_can_be_read_while_a_line_is_written(north, tmp_path):
+    log = tmp_path / "received.jsonl"
+    lines = _two_lines(north, log)
+    heads = [hashlib.sha256(line).hexdigest() + "\n" for line in lines]
+    found = []
+    with Received(log)._chain.writing():  # as another process would hold it
+        log.write_bytes(lines[0] + lines[1][:40])
+        Received(log).head.write_text(heads[0])
+        reader = threading.Thread(target=lambda: found.append(len(Received(log).read())))
+        reader.start()
+        reader.join(0.3)
+        assert reader.is_alive()
+        log.write_bytes(b"".join(lines))
+        Received(log).head.write_text(heads[1])
+    reader.join(10)
+    assert found == [2]
+
+
 def test_a_list_without_a_head_is_read_and_gets_one(north, tmp_path):
     log = tmp_path / "received.jsonl"
     verify(north.out, north.study, log)
@@ -1128,6 +1290,10 @@ def test_a_rotated_key(north):
     assert verify(north.out, north.study).manifest.key == old.id
     release = north.pack()
     assert (release.manifest.key, release.manifest.counter) == (key_id(new.public), 2)
+    assert (release.id, release.manifest.supersedes) == (release.manifest.content, None)
+    assert north.pack().digest == release.digest
+    shutil.rmtree(north.out)
+    assert north.pack().digest == release.digest
     assert verify(north.out, north.study).id == release.id
 
 

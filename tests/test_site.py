@@ -155,6 +155,20 @@ def test_a_file_of_the_same_size_and_time_has_another_stamp(folder):
     assert site.stamps() != first
 
 
+def test_retention_is_read_and_changes_no_digest(folder):
+    plain = read_site(folder)
+    assert plain.keep_days is None
+    edit(folder, ("[key]", "[retention]\ndays = 30\n\n[key]"))
+    assert read_site(folder).keep_days == 30
+    assert read_site(folder).digest == plain.digest
+    for wrong in ("0", "-1", "1.5", '"30"', "100_001"):
+        edit(folder, ("days = 30", f"days = {wrong}"))
+        with pytest.raises(SiteError) as caught:
+            read_site(folder)
+        assert "retention.days" in caught.value.where
+        edit(folder, (f"days = {wrong}", "days = 30"))
+
+
 def test_reading_opens_nothing_else(folder):
     for path in (folder / "exams.csv", folder / "card.md"):
         path.unlink()

@@ -21,6 +21,7 @@ from typing import Literal
 
 from workbench.capacity import read_cores, read_memory
 from workbench.display import size
+from workbench.running.publication import RUNS
 
 PROJECT = "imaging-workbench"
 PYTHONS = ((3, 11), (3, 13))
@@ -74,7 +75,7 @@ class Fact:
     follows: str = ""
 
 
-def inspect_machine(runs: Path = Path("runs"), *, torch: bool = False) -> list[Fact]:
+def inspect_machine(runs: Path = RUNS, *, torch: bool = False) -> list[Fact]:
     """Return what the machine has and lacks; changes nothing and reaches no network.
 
     Parameters

@@ -23,7 +23,7 @@ from workbench.pooled.file import read_pooled, write_pooled
 from workbench.pooled.heterogeneity import compare_sites
 from workbench.pooled.histogram import pool_histogram
 from workbench.pooled.table import QUANTITY, Heterogeneity, Pooled, PooledTable, Used, blank, fill
-from workbench.pooled.told import Told, read_told, stacked
+from workbench.pooled.told import Told, stacked, told_by
 from workbench.statistics.bounds import Bounds, mean_bounds, sd_bounds
 from workbench.study import Output, Study
 
@@ -54,7 +54,7 @@ def pool(releases: Iterable[Release], study: Study) -> Pooled:
         and real keys are mixed, or if the sites ran with other parameters.
     """
     ordered = _together(releases, study)
-    told = {release.site: read_told(release) for release in ordered}
+    told = {release.site: told_by(release) for release in ordered}
     tables: dict[str, PooledTable] = {}
     apart: list[Heterogeneity] = []
     for output in study.released:

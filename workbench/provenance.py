@@ -43,7 +43,7 @@ class OutputRecord(_Record):
     size
         Bytes.
     stamp
-        Digest of names, sizes and times of the files, to see at once that nothing changed.
+        What `running.stamp` says of the files, to see at once that nothing changed.
     """
 
     path: str

@@ -9,7 +9,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,7 @@ from workbench.exchange.verification import (
     verify,
     verify_all,
 )
+from workbench.running.publication import RUNS
 from workbench.site import Site
 from workbench.study import Study
 
@@ -73,9 +74,10 @@ def pack(
 ) -> Release:
     """Write what may leave, as it was checked and shown, as a signed release folder.
 
-    The same tables give the same release again, and add nothing to the ledger; other tables give
-    a release that supersedes the one in `out`. The ledger is written before the folder gets its
-    name, so nothing can leave that is not in it.
+    The same tables give the same release again, with its counter and date, and add nothing to the
+    ledger, even if `out` is lost or broken; only under a new key do they get a new counter. Other
+    tables give a release that supersedes the last one. The ledger is written before the folder
+    gets its name, so nothing can leave that is not in it.
 
     Parameters
     ----------
@@ -106,35 +108,42 @@ def pack(
     key = _signing_key(site)
     today = today or dt.datetime.now(dt.UTC).date()
     checked = run if isinstance(run, CheckedRun) else check_release(run, study, site)
-    refuse_failed(checked.findings)
     files = checked.render(study, site)
+    refuse_failed(checked.findings)
     offer = checked.offer
     ledger = ledger_of(checked, site)
     with ledger.locked():
-        packed = read_packed(out)
-        if site.kind == "real" and packed and _label(packed) not in ledger.releases():
+        packed, known = read_packed(out), ledger.releases()
+        if site.kind == "real" and packed and _label(packed) not in known:
             raise ReleaseError(
                 "The ledger does not know the release that was packed last",
                 where=f"{ledger.path.name}, release {packed.id}",
                 todo="Restore the ledger: without it nobody can tell what was released before",
             )
-        last = _last(study, ledger.releases(), packed)
+        last = _last(study, known, packed)
         manifest = _manifest(checked, files, study, site, key)
-        if manifest.content == last.id:
+        content = manifest.content
+        lies_there = packed is not None and (packed.counter, packed.id) == (last.place, content)
+        if lies_there:
             with contextlib.suppress(RefusedError):  # what lies there is not whole: pack it again
                 return verify(out, study, pins=[_own(site, key)])
+        rotated = lies_there and packed is not None and packed.key != key.id
+        if content != last.id or rotated:
+            last = _Last(last.place + 1, content, today, last.id if last.id != content else None)
         manifest = manifest.model_copy(
             update={
-                "id": manifest.content,
-                "counter": last.place + 1,
-                "supersedes": last.id or None,
-                "created": today,
+                "id": content,
+                "counter": last.place,
+                "supersedes": last.supersedes,
+                "created": last.created,
                 "reviews": approve(checked.findings, approver, reason, date, today),
             }
         )
-        views = checked.views
-        label, day = _label(manifest), today.isoformat()
-        ledger.append(label, offer.summaries, views, offer.policy, day, after=checked.after)
+        label, day = _label(manifest), last.created.isoformat()
+        if label not in known:
+            ledger.append(
+                label, offer.summaries, checked.views, offer.policy, day, after=checked.after
+            )
         write_folder(out, manifest, key, files)
         return verify(out, study, pins=[_own(site, key)])
 
@@ -148,7 +157,7 @@ def withdraw(
     reason: str,
     date: dt.date,
     today: dt.date | None = None,
-    runs: Path = Path("runs"),
+    runs: Path = RUNS,
 ) -> Manifest:
     """Put a signed withdrawal in the place of a release.
 
@@ -201,7 +210,7 @@ def withdraw(
         return manifest
 
 
-def _packed_here(study: Study, site: Site, key: Key, out: Path, known: Sequence[str]) -> Manifest:
+def _packed_here(study: Study, site: Site, key: Key, out: Path, known: Container[str]) -> Manifest:
     """Return the manifest of a release that this site made, whatever became of its tables."""
     pins = [_own(site, key), *(pin for pin in read_pins_of(study) if pin.id == site.id)]
     try:
@@ -268,15 +277,20 @@ class _Last:
     """The last release of a study, as the release folder or else the ledger knows it."""
 
     place: int = 0
-    id: str = ""
+    id: str | None = None
+    created: dt.date = dt.date.min
+    supersedes: str | None = None
 
 
-def _last(study: Study, known: Sequence[str], packed: Manifest | None) -> _Last:
-    parts = [label.split(":") for label in known]
-    places = {int(place): release for of, place, release in parts if of == study.id}
-    last = _Last(max(places), places[max(places)]) if places else _Last()
-    if packed is not None and packed.counter >= last.place:
-        last = _Last(packed.counter, packed.id)
+def _last(study: Study, known: Mapping[str, str], packed: Manifest | None) -> _Last:
+    last = _Last()
+    for label, date in known.items():
+        of, place, release = label.split(":")
+        if of == study.id and int(place) > last.place:
+            before = last.id if last.id != release else None  # the same under a new key
+            last = _Last(int(place), release, dt.date.fromisoformat(date), before)
+    if packed is not None and packed.counter > last.place:
+        last = _Last(packed.counter, packed.id, packed.created, packed.supersedes)
     return last
 
 

@@ -25,13 +25,14 @@ from workbench.definition.declaration import (
     refusal,
     validate,
 )
-from workbench.definition.problems import Problem, refuse, refuse_failures
-from workbench.definition.stamp import stamp
+from workbench.definition.problems import problem, refuse, refuse_failures
 from workbench.definition.study_file import PolicyTable, plain
 from workbench.disclosure.policy import Policy
 from workbench.display import Card, Displayed
 from workbench.errors import SiteError, WorkbenchError, show, suggest
 from workbench.findings import Finding, Findings
+from workbench.running.disk import require_outside_repository
+from workbench.running.stamp import stamp
 
 LOCAL = ("path", "folder", "file")
 """Keys of [archive] that name a place on this machine."""
@@ -99,6 +100,12 @@ class KeyTable(Declared):
     kind: Literal["real", "demo"]
 
 
+class RetentionTable(Declared):
+    """Table `[retention]`: how long a run is kept after it was last used."""
+
+    days: Annotated[int, Field(ge=1, le=100_000)]
+
+
 class CannotAnswer(Declared):
     """Table `[[cannot_answer]]`: a column this site does not hold, and why."""
 
@@ -115,6 +122,7 @@ class SiteFile(Declared):
     policy: PolicyTable = PolicyTable()
     dask: DaskTable | None = None
     key: KeyTable | None = None
+    retention: RetentionTable | None = None
     cannot_answer: list[CannotAnswer] = Field(default_factory=list, max_length=500)
 
 
@@ -195,6 +203,11 @@ class Site(Displayed):
         return None if self.key is None else self.locate(self.key.file)
 
     @property
+    def keep_days(self) -> int | None:
+        """Days that a run is kept after it was last used, if `[retention]` says so."""
+        return None if self.file.retention is None else self.file.retention.days
+
+    @property
     def cannot_answer(self) -> Mapping[str, Mapping[str, str]]:
         """Reason by language, by column that this site cannot answer."""
         return {entry.column: entry.reason for entry in self.file.cannot_answer}
@@ -210,8 +223,9 @@ class Site(Displayed):
 
     @cached_property
     def digest(self) -> str:
-        """Sha256 of the declaration without key and Dask, which change no result."""
-        declared = plain(self.file.model_dump(exclude={"key", "dask"}, exclude_defaults=True))
+        """Sha256 of the declaration without key, Dask and retention, which change no result."""
+        left_out = {"key", "dask", "retention"}
+        declared = plain(self.file.model_dump(exclude=left_out, exclude_defaults=True))
         text = json.dumps(declared, ensure_ascii=False, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -332,25 +346,25 @@ def read_site(path: Path | str) -> Site:
     return Site(path, file, file.policy.policy())
 
 
-def _cross_problems(file: SiteFile, path: Path) -> list[Problem]:
+def _cross_problems(file: SiteFile, path: Path) -> list[Finding]:
     found = []
     kind = file.archive.get("kind")
     if not isinstance(kind, str) or not is_name(kind):
         found.append(
-            Problem("The archive has no kind", f"{path.name}, archive.kind", 'Write kind = "table"')
+            problem("The archive has no kind", f"{path.name}, archive.kind", 'Write kind = "table"')
         )
     columns = [entry.column for entry in file.cannot_answer]
     found += [
-        Problem(f"The column {c!r} stands twice", f"{path.name}, cannot_answer.{c}", "Remove one")
+        problem(f"The column {c!r} stands twice", f"{path.name}, cannot_answer.{c}", "Remove one")
         for c in sorted({c for c in columns if columns.count(c) > 1})
     ]
     for key, place in _places(file):
         if not isinstance(place, str) or not is_printable(place) or not place:
-            found.append(Problem("The value is no path", f"{path.name}, {key}", "Write one text"))
+            found.append(problem("The value is no path", f"{path.name}, {key}", "Write one text"))
         # A declaration that travels in a repository must not reach into the reader's machine.
         elif file.site.kind != "real" and not _inside(path.parent, place):
             found.append(
-                Problem(
+                problem(
                     f"{show(place)!r} leads out of the site's folder",
                     f"{path.name}, {key}",
                     f"A {file.site.kind} site keeps its files beside its site.toml",
@@ -358,7 +372,7 @@ def _cross_problems(file: SiteFile, path: Path) -> list[Problem]:
             )
     if file.site.kind == "real" and file.key is not None and file.key.kind == "demo":
         todo = suggest("real", ["real"])
-        found.append(Problem("A real site has a demo key", f"{path.name}, key.kind", todo))
+        found.append(problem("A real site has a demo key", f"{path.name}, key.kind", todo))
     return found
 
 
@@ -372,8 +386,6 @@ def _places(file: SiteFile) -> Iterator[tuple[str, object]]:
 
 
 def _in_work_tree(path: Path) -> bool:
-    from workbench.exchange.keys import require_outside_repository
-
     try:
         require_outside_repository(path, "A real site")
     except WorkbenchError:

@@ -18,8 +18,9 @@ from workbench.definition.declaration import (
 from workbench.definition.dimensions import StudyDimension, make_dimension
 from workbench.definition.notebook_source import NotebookSource, read_notebook_source
 from workbench.definition.parameters import Parameter, Value, parse_value
-from workbench.definition.problems import Problem, refuse, refuse_failures
+from workbench.definition.problems import problem, refuse, refuse_failures
 from workbench.definition.steps import Output, Step, make_step
+from workbench.definition.study_digest import digest_files
 from workbench.definition.study_file import (
     Section,
     StudyFile,
@@ -27,11 +28,10 @@ from workbench.definition.study_file import (
     order_steps,
     plain,
 )
-from workbench.definition.study_files import digest_files
 from workbench.disclosure.policy import Policy
 from workbench.display import Card, Displayed
 from workbench.errors import DefinitionError, show, suggest
-from workbench.findings import Findings
+from workbench.findings import Finding, Findings
 
 T = TypeVar("T")
 
@@ -237,7 +237,7 @@ class Study(Displayed):
             try:
                 values[name] = parameter.accept(given.get(name, parameter.default), name)
             except DefinitionError as exc:
-                problems.append(Problem(exc.what, exc.where, exc.todo))
+                problems.append(problem(exc.what, exc.where, exc.todo))
         refuse(problems, DefinitionError)
         return values
 
@@ -255,7 +255,7 @@ class Study(Displayed):
             When a name is not declared or set twice, or a text is not of the declared type.
         """
         given: dict[str, Value] = {}
-        problems: list[Problem] = []
+        problems: list[Finding] = []
         for pair in pairs:
             name, equals, text = pair.partition("=")
             if name not in self.parameters:
@@ -268,13 +268,13 @@ class Study(Displayed):
                     raise DefinitionError(f"{name!r} {what}", where=f"parameter {name}", todo=todo)
                 given[name] = parse_value(self.parameters[name], text, name)
             except DefinitionError as exc:
-                problems.append(Problem(exc.what, exc.where, exc.todo))
+                problems.append(problem(exc.what, exc.where, exc.todo))
         refuse(problems, DefinitionError)
         return self.parameter_values(given)
 
-    def _unknown(self, name: str) -> Problem:
+    def _unknown(self, name: str) -> Finding:
         what = f"The study declares no parameter {show(name)!r}"
-        return Problem(what, "study.toml, parameters", suggest(name, self.parameters))
+        return problem(what, "study.toml, parameters", suggest(name, self.parameters))
 
     @cached_property
     def digest(self) -> str:
@@ -362,7 +362,7 @@ def read_study(path: Path | str) -> Study:
             dimensions[name] = make_dimension(name, table, path.parent)
         except DefinitionError as exc:
             where = f"study.toml, dimensions.{name}: {exc.where}"
-            problems.append(Problem(exc.what, where, exc.todo))
+            problems.append(problem(exc.what, where, exc.todo))
     refuse(problems, DefinitionError)
     steps = tuple(make_step(step, dimensions) for step in order_steps(file.step))
     return Study(path, file, dict(file.parameters), dimensions, steps, file.policy.policy())

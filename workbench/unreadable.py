@@ -12,14 +12,16 @@ from typing import Any
 
 from workbench.errors import SiteError
 
+DECIMAL_COMMA = "a decimal comma, not a decimal point"
+RAGGED = "not as many cells as the header"
 FAULTS = (
     "no number of 0 or more",
     "no whole number of 0 or more",
-    "a decimal comma, not a decimal point",
+    DECIMAL_COMMA,
     "a control character",
     "more than 256 characters",
     "more than 10,000 characters",
-    "not as many cells as the header",
+    RAGGED,
 )
 """All that can be said of a value or a row."""
 SAVE = "Save the table as Parquet, or as CSV in UTF-8 with one line a row"
@@ -28,9 +30,15 @@ EVEN = "Write one cell for each column, or save the table as Parquet"
 HEADER = "Write the column names in the first line, separated by comma, semicolon or tab"
 REPEATED = "Remove them, or map series_uid in [archive] columns"
 LOOK = "Look at what the archive holds: open_archive(site).series()"
-_NUMBER = "[0-9,]{1,20}"
+COLUMNS = (
+    *("exam_uid", "patient_id", "series_uid", "modality", "manufacturer", "model", "body_part"),
+    *("exam_description", "series_description", "age_years", "sex", "instances", "megabytes"),
+)
+"""Our names of the columns; no other may be told."""
+_NUMBER = "[0-9]{1,3}(?:,[0-9]{3}){0,3}"
+"""At most 12 digits, grouped as the errors write them."""
 _TOLD = {
-    rf"Row {_NUMBER} of (?:archive|tables)\.[a-z_]{{1,64}}(?P<column>, column [a-z_]{{1,32}})?: "
+    rf"Row {_NUMBER} of archive\.path(?P<column>, column (?:{'|'.join(COLUMNS)}))?: "
     rf"(?:{'|'.join(FAULTS)})(?:; {_NUMBER} rows in all)?": "",
     rf"{_NUMBER} rows? (?:is|are) repeated exactly": REPEATED,
     "The first line does not look like column names: "
@@ -43,6 +51,8 @@ _TOLD = {
     "The table is damaged, or its rows differ in length": SAVE,
     f"A row has more than {_NUMBER} bytes, or the table is damaged": SAVE,
     f"The first line has more than {_NUMBER} bytes": HEADER,
+    f"A column name has more than {_NUMBER} characters": SAVE,
+    "The lines of the table end with CR alone": SAVE,
     "Excel is not read": SAVE,
     "A compressed file is not read": SAVE,
     "There is no such table": "Name a Parquet or CSV file",
@@ -67,8 +77,6 @@ class UnreadableError(SiteError):
         Our name of the column, or "" for the whole row.
     rows
         Number of rows that have this fault; 0 if they were not counted.
-    table
-        Key of site.toml that names the table.
     file
         What the reader calls table and column; stays in the process.
 
@@ -88,17 +96,16 @@ class UnreadableError(SiteError):
         row: int,
         column: str = "",
         rows: int = 0,
-        table: str = "archive.path",
         file: str = "",
     ) -> None:
         place = f", column {column}" if column else ""
         more = f"; {rows:,} rows in all" if rows > 1 else ""
         super().__init__(
-            f"Row {row:,} of {table}{place}: {fault}{more}",
+            f"Row {row:,} of archive.path{place}: {fault}{more}",
             where=file,
             todo=MAP if column else EVEN,
         )
-        named = {"row": row, "column": column, "rows": rows, "table": table, "file": file}
+        named = {"row": row, "column": column, "rows": rows, "file": file}
         self._given: tuple[str, dict[str, Any]] = (fault, named)
 
     def __reduce__(self) -> tuple[object, ...]:

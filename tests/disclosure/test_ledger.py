@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 import stat
 import subprocess
 import sys
@@ -126,6 +127,35 @@ def test_lines_are_canonical_json(ledger):
     assert json.dumps(json.loads(line), sort_keys=True, separators=(",", ":")) == line
 
 
+def test_a_full_disk_does_not_stop_the_ledger_for_good(ledger):
+    site = {"sex": by(SEX, [60, 40, 30])}
+    record(ledger, "r1", site)
+    before = ledger.path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 60, hard))  # within the line
+    try:
+        with pytest.raises(DisclosureError, match="cannot be written"):
+            ledger.withdraw("r2", "2026-11-22")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert ledger.path.read_bytes() == before
+    record(ledger, "r2", site)
+    assert ledger.releases() == {"r1": "2026-11-22", "r2": "2026-11-22"}
+
+
+def test_to_look_at_a_ledger_makes_none(ledger):
+    with ledger.reading():
+        assert (ledger.entries(), ledger.releases()) == ([], {})
+    assert list(ledger.path.parent.iterdir()) == []
+
+
+def test_a_line_of_another_kind_is_refused(ledger):
+    record(ledger, "r1", {"sex": by(SEX, [60, 40, 30])})
+    ledger._chain.append({"release": "r2"})
+    with pytest.raises(DisclosureError, match="Line 2"):
+        ledger.entries()
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DisclosureError, match="cannot be written"):
@@ -142,7 +172,7 @@ def test_a_line_is_added_only_to_the_ledger_that_was_seen(ledger):
         ledger.append("r2", site, views, POLICY, "2026-11-22", after=seen)
     assert refused.value.todo == "Run the command again"
     ledger.append("r2", site, views, POLICY, "2026-11-22", after=ledger.last())
-    assert ledger.releases() == ["r1", "r2"]
+    assert list(ledger.releases()) == ["r1", "r2"]
 
 
 def test_another_process_waits_while_the_ledger_is_held(ledger):
@@ -158,9 +188,9 @@ def test_another_process_waits_while_the_ledger_is_held(ledger):
         assert process.stdout.readline() == "ready\n"
         time.sleep(0.5)
         record(ledger, "r1", {"sex": by(SEX, [60, 40, 30])})  # it may enter again itself
-        assert ledger.releases() == ["r1"]
+        assert list(ledger.releases()) == ["r1"]
     process.communicate(timeout=30)
-    assert ledger.releases() == ["r1", "other:1:0"]
+    assert list(ledger.releases()) == ["r1", "other:1:0"]
 
 
 @pytest.mark.timeout(20)

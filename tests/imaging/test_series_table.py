@@ -150,6 +150,24 @@ def test_rows_repeated_exactly_count_once_where_nothing_is_added_up(tmp_path):
     assert opened.count_repeated() == 4
 
 
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_rows_whose_series_is_blank_are_repeated_like_those_without_the_column(tmp_path, blank):
+    named = "e2,p2,CT,s2"
+    rows = [f"e1,p1,CT,{blank}"] * 3 + [f"e1,p1,MR,{blank}", f"e3,,CT,{blank}"] + [named] * 2
+    lines = ["exam_uid,patient_id,modality,series_uid", *rows]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    opened = open_series_table({"path": "t.csv"}, tmp_path, KEYWORDS)
+    opened.validate()
+    assert opened.count_repeated() == 2
+    held = opened.scan().collect().sort("exam_uid", "modality")
+    assert held["exam_uid"].to_list() == ["e1", "e1", "e2", "e3"]
+    # Where images would be added up, the same rows are refused.
+    counted = [lines[0] + ",instances", *(f"{row},100" for row in rows)]
+    (tmp_path / "t.csv").write_text("\n".join(counted) + "\n")
+    with pytest.raises(SiteError, match="2 rows are repeated exactly"):
+        open_series_table({"path": "t.csv"}, tmp_path, KEYWORDS).validate()
+
+
 @pytest.mark.parametrize(
     "columns",
     [

@@ -10,11 +10,12 @@ from workbench.errors import SiteError
 from workbench.imaging.archive import open_archive
 from workbench.radiology.exams import open_exams, write_exams
 from workbench.radiology.grouping import DERIVED, ONCE
-from workbench.radiology.quality import EMPTY, MODALITIES, WARNING, Quality, read_quality
+from workbench.radiology.quality import EMPTY, MODALITIES, WARNING, Quality
 
 
 def counts(folder):
-    return {q.column: (q.filled, q.missing, q.not_understood) for q in read_quality(folder)}
+    rows = open_exams(folder).quality.to_dicts()
+    return {row["column"]: (row["filled"], row["missing"], row["not_understood"]) for row in rows}
 
 
 def test_values_that_vanish_are_counted_by_column(tmp_path):
@@ -74,11 +75,11 @@ def test_partitions_and_passes_change_no_count(tmp_path, monkeypatch):
 
 
 def test_a_column_that_is_not_there_is_said_and_warns_of_nothing(tmp_path):
-    write_exams(archive({"manufacturer": None, "megabytes": None}), tmp_path)
-    found = {q.column: q for q in read_quality(tmp_path)}
-    assert (found["manufacturer"].note, found["megabytes"].note) == (EMPTY, EMPTY)
-    assert found["model"].note == ""
-    assert not any(q.warning for q in found.values())
+    exams = write_exams(archive({"manufacturer": None, "megabytes": None}), tmp_path)
+    found = {row["column"]: row for row in exams.quality.to_dicts()}
+    assert (found["manufacturer"]["note"], found["megabytes"]["note"]) == (EMPTY, EMPTY)
+    assert found["model"]["note"] == ""
+    assert not any(row["warning"] for row in found.values())
 
 
 def test_a_warning_begins_above_its_share():
@@ -91,26 +92,15 @@ def test_images_and_derived_objects_are_told_apart():
     assert len(set(MODALITIES)) == len(MODALITIES)
 
 
-def test_it_is_read_from_the_exams_or_from_their_run(tmp_path):
-    assert read_quality(tmp_path) == ()
-    write_exams(archive({"modality": "wrong"}), tmp_path / "exams.failed" / "exams")
-    assert read_quality(tmp_path) == ()
-    write_exams(archive({}), tmp_path / "exams" / "deep" / "exams")
-    assert read_quality(tmp_path) == read_quality(tmp_path / "exams" / "deep" / "exams")
-    assert read_quality(tmp_path)[0] == Quality("modality", 1, 0, 0)
-
-
 @pytest.mark.parametrize("bad", [{}, {"sex": ["Ivanova", 0, 0]}, {"sex": [1, 0, 2]}, [], "x", None])
 def test_a_record_that_holds_something_else_is_refused(tmp_path, bad):
     write_exams(archive({}), tmp_path)
     record = json.loads((tmp_path / "exams.json").read_text())
     record["quality"] = record["quality"] | bad if bad and isinstance(bad, dict) else bad
     (tmp_path / "exams.json").write_text(json.dumps(record))
-    with pytest.raises(SiteError, match="no counts of quality") as caught:
-        read_quality(tmp_path)
-    assert "Ivanova" not in str(caught.value)
-    with pytest.raises(SiteError, match="holds no exams"):
+    with pytest.raises(SiteError, match="holds no exams") as caught:
         open_exams(tmp_path)
+    assert "Ivanova" not in str(caught.value)
 
 
 def test_rows_repeated_exactly_are_a_step_of_the_attrition(tmp_path):

@@ -10,6 +10,7 @@ from tests.toy import write_toy_study
 from workbench.errors import ExecutionError
 from workbench.provenance import StepRecord
 from workbench.running.outputs import collect_outputs, is_intact, take_fingerprint
+from workbench.running.publication import publish
 from workbench.study import read_study
 
 
@@ -143,6 +144,36 @@ def test_changed_outputs_are_noticed_and_touched_ones_kept(step, made):
     (made / "tables" / "total.csv").unlink()
     assert not is_intact(record, made)
     assert not is_intact(record, made / "nowhere")
+
+
+def test_an_output_overwritten_by_one_of_its_size_and_time_is_not_intact(step, made, tmp_path):
+    record = StepRecord(
+        step="second", key="k", parts={}, outputs=collect_outputs(step, made),
+        started="", ended="", seconds=0.0,
+    )  # fmt: skip
+    for path in (made / "tables" / "total.csv", made / "parts" / "deep" / "1.txt"):
+        held, before = path.read_bytes(), path.stat()
+        path.chmod(0o644)
+        path.write_bytes(held[::-1] if len(held) > 1 else b"2")
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        path.chmod(0o444)
+        assert path.stat().st_size == before.st_size
+        assert not is_intact(record, made)
+        path.chmod(0o644)
+        path.write_bytes(held)
+        assert is_intact(record, made)
+
+
+def test_publishing_leaves_the_stamp_so_that_nothing_is_read_again(
+    step, made, tmp_path, monkeypatch
+):
+    record = StepRecord(
+        step="second", key="k", parts={}, outputs=collect_outputs(step, made),
+        started="", ended="", seconds=0.0,
+    )  # fmt: skip
+    publish(made, tmp_path / "second")
+    monkeypatch.setattr("workbench.running.outputs.digest_path", lambda path: pytest.fail("read"))
+    assert is_intact(record, tmp_path / "second")
 
 
 def test_an_output_folder_that_was_replaced_is_refused(step, made, tmp_path):

@@ -14,7 +14,14 @@ import pytest
 from tests.released import make_hospital, write_study
 from workbench.errors import ExecutionError, UsageError
 from workbench.running.lock import lock_folder
-from workbench.running.retention import KeptRun, list_runs, remove_run
+from workbench.running.retention import (
+    KEEP_DAYS,
+    KeptRun,
+    list_left,
+    list_runs,
+    remove_run,
+    sweep,
+)
 
 OLD = "0123456789ab"
 NEW = "ba9876543210"
@@ -145,19 +152,94 @@ def test_only_what_is_called_and_kept_like_a_run_is_one(tmp_path, odd):
     assert list_runs(tmp_path) == []
 
 
-@pytest.mark.parametrize("record", ["", "[]", '{"status": 5, "steps": {"a": 1}}', "{" * 9000])
+BROKEN = [
+    "",
+    "[]",
+    '{"status": 5, "steps": {"a": 1}}',
+    '{"steps": [{"outputs": {"x": {"sha256": []}}}]}',
+    "{" * 9000,
+]
+
+
+@pytest.mark.parametrize("record", BROKEN)
 def test_a_broken_record_hides_no_run(tmp_path, record):
     folder = write_run(tmp_path, OLD, 100)
     (folder / "record.json").write_text(record)
     assert only(tmp_path).status == "unfinished"
 
 
-def test_what_a_stop_left_goes_with_the_next_removal(tmp_path):
-    write_run(tmp_path, OLD, 100)
+@pytest.mark.parametrize("name", ["record.json", "params.yaml", "ledger"])
+def test_a_pipe_or_a_link_in_the_place_of_a_file_is_not_read(tmp_path, name):
+    folder = write_run(tmp_path, OLD, 100)
+    path = folder / name
+    if name == "ledger":
+        path = tmp_path / ".ledgers" / "north.jsonl"
+        path.parent.mkdir()
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    code = "import sys; from pathlib import Path; from workbench.running.retention import list_runs"
+    subprocess.run(  # in a process of its own: whoever waits for a pipe cannot be interrupted
+        [sys.executable, "-c", f"{code}\nassert len(list_runs(Path(sys.argv[1]))) == 1", tmp_path],
+        timeout=20,
+        check=True,
+    )
+    path.unlink()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text('{"status": "failed"}')
+    path.symlink_to(elsewhere)
+    assert only(tmp_path).status != "failed"
+
+
+def test_what_a_stop_left_is_swept_though_no_run_is_old(tmp_path):
+    young = write_run(tmp_path, NEW, 1)
     left = tmp_path / ".removing-abc"
-    (left / NEW).mkdir(parents=True)
-    remove_run(only(tmp_path))
+    (left / "exams").mkdir(parents=True)
+    (left / "exams" / "exams.parquet").write_bytes(b"x" * 700)
+    link = tmp_path / ".removing-link"
+    link.symlink_to(young)
+    assert list_left(tmp_path) == {left: 700}
+    assert left.exists()
+    assert sweep(tmp_path) == 700
     assert not left.exists()
+    assert (young / "exams" / "exams.parquet").is_file()
+    assert list_left(tmp_path) == {}
+
+
+def test_a_removal_that_stops_halfway_leaves_what_sweep_finds(tmp_path, monkeypatch):
+    folder = write_run(tmp_path, OLD, 100)
+    with monkeypatch.context() as stop:
+        stop.setattr("workbench.running.retention.remove", lambda path: None)
+        with pytest.raises(ExecutionError, match="could not be removed"):
+            remove_run(only(tmp_path))
+    assert not folder.exists()
+    assert list_runs(tmp_path) == []
+    assert sweep(tmp_path) >= 5000
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("declared", "days"),
+    [
+        ('id = "north"\n{}\n[retention]\ndays = 30\n', 30),
+        ('id = "north"\n{}\n', KEEP_DAYS),
+        ('id = "south"\n{}\n[retention]\ndays = 30\n', KEEP_DAYS),
+        ('id = "north"\n{}\n[retention]\ndays = 0\n', KEEP_DAYS),
+        (None, KEEP_DAYS),
+    ],
+)
+def test_a_site_says_how_long_its_runs_are_kept(tmp_path, declared, days):
+    runs, site = tmp_path / "runs", tmp_path / "site.toml"
+    folder = write_run(runs, OLD, 40)
+    (folder / "params.yaml").write_text(f"site: {site}\n")
+    os.utime(folder, (time.time() - 40 * 86_400,) * 2)
+    if declared is not None:
+        rest = 'name = "N"\nkind = "pretend"\n[archive]\nkind = "table"\npath = "t.csv"'
+        site.write_text("[site]\n" + declared.format(rest))
+    run = only(runs)
+    assert run.keep_days == days
+    assert run.is_past() == (days == 30)
+    assert run.is_past(39)
+    assert not run.is_past(41)
 
 
 def test_a_missing_folder_is_named(tmp_path):

@@ -39,7 +39,6 @@ Json = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON document; messages go to standard error."),
 ]
-RUNS = Path("runs")
 
 
 def choose(study: Study, declarations: list[Path]) -> list[Site]:

@@ -22,7 +22,13 @@ from workbench.commands.options import (
     print_next,
 )
 from workbench.commands.quality import print_quality
-from workbench.errors import REFUSALS, DisclosureError, ReleaseError, UsageError
+from workbench.errors import (
+    REFUSALS,
+    DefinitionError,
+    DisclosureError,
+    ReleaseError,
+    UsageError,
+)
 from workbench.running.publication import RUNS
 
 if TYPE_CHECKING:
@@ -290,15 +296,42 @@ def publish(
 
 def _write_pages(study: Path, out: Path) -> None:
     from workbench.publish.index import read_index, write_index
-    from workbench.publish.page import write_page
-    from workbench.terminal import say
+    from workbench.terminal import note, say
 
-    lines = () if (study / "study.toml").exists() else read_index(study)
-    if not lines:
-        say(f"Wrote {write_page(study, out)}")
+    if (study / "study.toml").exists():
+        _write_page(study, out)
         return
-    out.mkdir(parents=True, exist_ok=True)
+    lines = read_index(study)
+    if not lines:
+        raise DefinitionError(
+            "There is no study here",
+            where=str(study),
+            todo="Name the folder of a study, or of studies",
+        )
+    if out.suffix in {".html", ".htm"}:
+        raise UsageError(
+            "A folder of studies makes a page each, not one file",
+            where=str(out),
+            todo="Name a folder",
+        )
     for line in lines:
-        if not line.problem:
-            say(f"Wrote {write_page(study / line.folder, out)}")
+        if line.problem:
+            note(f"{line.folder} gets no page: {line.problem}")
+        else:
+            _write_page(study / line.folder, out / f"{line.folder}.html")
     say(f"Wrote {write_index(study, out)}")
+
+
+def _write_page(study: Path, out: Path) -> None:
+    from workbench.exchange.verification import find_releases
+    from workbench.publish.page import write_page
+    from workbench.study import read_study
+    from workbench.terminal import note, say
+
+    definition = read_study(study)
+    number = len(find_releases(definition)) + 1
+    note(
+        f"Drawing {number} page{'s' * (number > 1)} of {definition.id} "
+        f"in {len(definition.languages)} languages; this can take a minute"
+    )
+    say(f"Wrote {write_page(definition, out)}")

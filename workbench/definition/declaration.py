@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
-from workbench.definition.problems import Problem, refuse
+from workbench.definition.problems import problem, refuse
 from workbench.errors import WorkbenchError, nearest, show, suggest
+from workbench.findings import Finding
 
 LANGUAGES = ("en", "ru", "zh")
 Language = Literal["en", "ru", "zh"]
@@ -268,7 +269,7 @@ def _measure(data: object) -> tuple[int, int]:
 
 def _problems(
     exc: ValidationError, model: type[BaseModel], data: object, file: str
-) -> list[Problem]:
+) -> list[Finding]:
     found = []
     for entry in exc.errors(include_url=False, include_input=False)[:10]:
         loc = tuple(p for p in entry["loc"] if p != "[key]")
@@ -278,27 +279,27 @@ def _problems(
         kind = entry["type"]
         if kind == "extra_forbidden":
             known = _keys_at(model, loc[:-1])
-            found.append(Problem(f"Unknown key {last!r}", where, suggest(str(loc[-1]), known)))
+            found.append(problem(f"Unknown key {last!r}", where, suggest(str(loc[-1]), known)))
         elif kind == "missing":
-            found.append(Problem(f"The key {last!r} is missing", where, f"Write {last} = …"))
+            found.append(problem(f"The key {last!r} is missing", where, f"Write {last} = …"))
         elif kind == "literal_error":
             allowed = re.findall(r"'([^']*)'", context["expected"])
             given = str(_value_at(loc, data) if "[key]" not in entry["loc"] else loc[-1])
             close = nearest(given, allowed)
             advice = f"Did you mean {close!r}? " if close else ""
             found.append(
-                Problem(
+                problem(
                     f"{show(given)!r} is not allowed for {_key(loc, data)!r}",
                     where,
                     f"{advice}Allowed: {', '.join(allowed)}",
                 )
             )
         elif kind == "refused":
-            found.append(Problem(context["what"], where, context["todo"]))
+            found.append(problem(context["what"], where, context["todo"]))
         else:
             given = show(_value_at(loc, data))
             rule = entry["msg"].removeprefix("Input ").removeprefix("Value error, ")
-            found.append(Problem(f"{last!r} is {given}: it {rule}", where, f"Correct {last}"))
+            found.append(problem(f"{last!r} is {given}: it {rule}", where, f"Correct {last}"))
     return found
 
 

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from workbench.errors import SiteError, WorkbenchError, show
-from workbench.exchange.keys import require_outside_repository
+from workbench.running.disk import require_outside_repository
 from workbench.site import Site, read_site
 
 TEMPLATE = Path(__file__).parents[1] / "resources" / "site"

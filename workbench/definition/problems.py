@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from workbench.errors import WorkbenchError
 from workbench.findings import Finding
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong with a declaration: what, where and what to do."""
-
-    what: str
-    where: str = ""
-    todo: str = ""
+def problem(what: str, where: str = "", todo: str = "") -> Finding:
+    """Return one thing that is wrong with a declaration: what, where and what to do."""
+    return Finding("fail", "declaration", what, where, todo=todo)
 
 
-def refuse(problems: Sequence[Problem], error: type[WorkbenchError], total: int = 0) -> None:
-    """Raise all problems as one error, the first as its `what`; do nothing if there are none.
+def refuse(problems: Sequence[Finding], error: type[WorkbenchError], total: int = 0) -> None:
+    """Raise all findings as one error, the first as its `what`; do nothing if there are none.
 
     Parameters
     ----------
@@ -42,10 +37,12 @@ def refuse(problems: Sequence[Problem], error: type[WorkbenchError], total: int 
     lines = [first.todo] if first.todo else []
     if rest:
         lines.append(f"and {more:,} more:" if first.todo else f"correct {more:,} more:")
-        lines += [f"  {p.what} ({p.where})" + (f": {p.todo}" if p.todo else "") for p in rest[:9]]
+        lines += [
+            f"  {p.message} ({p.where})" + (f": {p.todo}" if p.todo else "") for p in rest[:9]
+        ]
     if more > 9:
         lines.append(f"  … {more - 9:,} not listed")
-    raise error(first.what, where=first.where, todo="\n         ".join(lines))
+    raise error(first.message, where=first.where, todo="\n         ".join(lines))
 
 
 def refuse_failures(findings: Iterable[Finding], error: type[WorkbenchError]) -> None:
@@ -56,5 +53,4 @@ def refuse_failures(findings: Iterable[Finding], error: type[WorkbenchError]) ->
     WorkbenchError
         Of the class `error`.
     """
-    failed = [f for f in findings if f.level == "fail"]
-    refuse([Problem(f.message, f.where, f.todo) for f in failed], error)
+    refuse([finding for finding in findings if finding.level == "fail"], error)

@@ -21,9 +21,10 @@ from workbench.definition.declaration import (
 )
 from workbench.definition.dimensions import RESERVED_DIMENSIONS, DimensionTable, Edges, check_edges
 from workbench.definition.parameters import Parameter, check_parameter_name
-from workbench.definition.problems import Problem
+from workbench.definition.problems import problem
 from workbench.disclosure.policy import Policy
 from workbench.errors import DefinitionError, WorkbenchError, show, suggest
+from workbench.findings import Finding
 
 SUMMARY_KINDS = ("counts", "moments", "histogram")
 NEEDED = {"counts": (), "moments": ("unit", "resolution"), "histogram": ("unit", "edges")}
@@ -197,53 +198,53 @@ class StudyFile(Declared):
     dashboard: DashboardTable | None = None
 
 
-def cross_problems(file: StudyFile) -> list[Problem]:
+def cross_problems(file: StudyFile) -> list[Finding]:
     """Return what is wrong between the tables: names that meet nothing, doubles, cycles."""
     found = [*_parameter_problems(file), *_step_problems(file), *_output_problems(file)]
     for name in file.dimensions:
         if name in RESERVED_DIMENSIONS:
             todo = f"Choose another; reserved: {', '.join(sorted(RESERVED_DIMENSIONS))}"
             found.append(
-                Problem(f"The name {name!r} is reserved", f"study.toml, dimensions.{name}", todo)
+                problem(f"The name {name!r} is reserved", f"study.toml, dimensions.{name}", todo)
             )
     if file.dashboard is not None:
         found += _section_problems(file, file.dashboard.section)
     if "en" not in file.study.languages:
         found.append(
-            Problem("The languages lack English", "study.toml, study.languages", "Add 'en'")
+            problem("The languages lack English", "study.toml, study.languages", "Add 'en'")
         )
     return found
 
 
-def _parameter_problems(file: StudyFile) -> Iterable[Problem]:
+def _parameter_problems(file: StudyFile) -> Iterable[Finding]:
     for name in file.parameters:
         try:
             check_parameter_name(name)
         except DefinitionError as exc:
-            yield Problem(exc.what, f"study.toml, parameters.{show(name)}", exc.todo)
+            yield problem(exc.what, f"study.toml, parameters.{show(name)}", exc.todo)
 
 
-def _step_problems(file: StudyFile) -> Iterable[Problem]:
+def _step_problems(file: StudyFile) -> Iterable[Finding]:
     ids = [step.id for step in file.step]
     yield from _doubles("step", ids)
     if "lock" in ids:
         where = "study.toml, step.lock"
-        yield Problem("The id 'lock' is reserved: a run folder has it", where, "Rename the step")
+        yield problem("The id 'lock' is reserved: a run folder has it", where, "Rename the step")
     for step in file.step:
         for need in step.needs:
             if need not in ids:
                 where = f"study.toml, step.{step.id}.needs"
-                yield Problem(f"There is no step {need!r}", where, suggest(need, ids))
+                yield problem(f"There is no step {need!r}", where, suggest(need, ids))
     circle = find_cycle({step.id: step.needs for step in file.step})
     if circle:
-        yield Problem(
+        yield problem(
             f"The steps need each other in a circle: {' needs '.join(circle)}",
             f"study.toml, step.{circle[0]}.needs",
             "Remove one of these needs",
         )
 
 
-def _output_problems(file: StudyFile) -> Iterable[Problem]:
+def _output_problems(file: StudyFile) -> Iterable[Finding]:
     yield from _doubles("output", [o.name for s in file.step for o in s.output])
     for step in file.step:
         paths: list[PurePosixPath] = []
@@ -251,15 +252,15 @@ def _output_problems(file: StudyFile) -> Iterable[Problem]:
             where = f"study.toml, step.{step.id}.output.{output.name}"
             path = PurePosixPath(output.file.casefold())
             if any(path == p or path in p.parents or p in path.parents for p in paths):
-                yield Problem(f"The path {output.file!r} is in use", where, "Choose another path")
+                yield problem(f"The path {output.file!r} is in use", where, "Choose another path")
             paths.append(path)
             for name in output.dimensions:
                 if name not in file.dimensions:
                     todo = suggest(name, file.dimensions)
-                    yield Problem(f"There is no dimension {name!r}", f"{where}.dimensions", todo)
+                    yield problem(f"There is no dimension {name!r}", f"{where}.dimensions", todo)
 
 
-def _section_problems(file: StudyFile, sections: list[Section]) -> Iterable[Problem]:
+def _section_problems(file: StudyFile, sections: list[Section]) -> Iterable[Finding]:
     yield from _doubles("dashboard.section", [section.id for section in sections])
     released = {o.name: o for s in file.step for o in s.output if o.release}
     for section in sections:
@@ -267,23 +268,23 @@ def _section_problems(file: StudyFile, sections: list[Section]) -> Iterable[Prob
         table = released.get(section.table)
         if table is None:
             todo = suggest(section.table, released)
-            yield Problem(f"No released output is called {section.table!r}", f"{where}.table", todo)
+            yield problem(f"No released output is called {section.table!r}", f"{where}.table", todo)
             continue
         unknown = [name for name in table.dimensions if name not in file.dimensions]
         for name in [] if unknown else section.dimensions:  # one mistake is told once
             if name not in table.dimensions:
                 todo = suggest(name, table.dimensions)
                 what = f"{table.name!r} has no dimension {name!r}"
-                yield Problem(what, f"{where}.dimension", todo)
+                yield problem(what, f"{where}.dimension", todo)
         if section.measure not in MEASURES[table.kind]:
             todo = suggest(section.measure, MEASURES[table.kind])
             what = f"{table.name!r} ({table.kind}) has no measure {section.measure!r}"
-            yield Problem(what, f"{where}.measure", todo)
+            yield problem(what, f"{where}.measure", todo)
 
 
-def _doubles(table: str, ids: list[str]) -> Iterable[Problem]:
+def _doubles(table: str, ids: list[str]) -> Iterable[Finding]:
     for name in sorted({i for i in ids if ids.count(i) > 1}):
-        yield Problem(
+        yield problem(
             f"Two {table}s are called {name!r}", f"study.toml, {table}.{name}", "Rename one"
         )
 

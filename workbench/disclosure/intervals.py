@@ -146,7 +146,8 @@ def _pass_on(view: Summary, bounds: dict[str, tuple[Floats, Floats]]) -> None:
         is_tree = view.kind == "histogram" and dimension.name == BIN
         if is_tree:
             place = {node: i for i, node in enumerate(dimension.labels)}
-            halves = ((n, grid_of(view).children(n)) for n in dimension.labels)
+            grid = grid_of(view)
+            halves = ((n, grid.children(n)) for n in dimension.labels)
             lines = [(place[n], [place[h] for h in pair]) for n, pair in halves if pair]
         elif dimension.name in view.margins:
             lines = [(0, list(range(1, len(dimension.labels) + 1)))]

@@ -8,22 +8,17 @@ ever removed: what has left the site stays known, whether it was superseded or w
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
-import hashlib
-import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from workbench.chain import Chain, digest_of, replacing
 from workbench.disclosure.policy import Policy
 from workbench.errors import DisclosureError, ReleaseError, show
 from workbench.summaries.summary import Summary
 from workbench.summaries.table import parse_summary, render_summary
 
-_START = "0" * 64
 _KEYS = {"date", "policy", "previous", "release", "tables"}
 
 
@@ -85,9 +80,9 @@ class Ledger:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._held = False
         self.folder = self.path.with_suffix("")
-        self.head = self.path.with_name(f"{self.path.name}.head")
+        self._chain = Chain(self.path, self._broken, private=True)
+        self.head = self._chain.head
         if self.folder == self.path:
             raise DisclosureError(
                 "The file of a ledger needs a suffix",
@@ -104,24 +99,25 @@ class Ledger:
             If a line or file is torn, changed, missing or open to other users.
         """
         found = []
-        for record in self._records():
-            policy = Policy(**record["policy"])
-            for table, digests in record["tables"].items():
-                exact, view = (self._summary(digests[part]) for part in ("exact", "view"))
-                found.append(
-                    LedgerEntry(record["release"], table, exact, view, policy, record["date"])
-                )
+        with self.reading():
+            for record in self._records():
+                policy = Policy(**record["policy"])
+                for table, digests in record["tables"].items():
+                    exact, view = (self._summary(digests[part]) for part in ("exact", "view"))
+                    found.append(
+                        LedgerEntry(record["release"], table, exact, view, policy, record["date"])
+                    )
         return found
 
-    def releases(self) -> list[str]:
-        """Return the id of every release and withdrawal, the oldest first.
+    def releases(self) -> dict[str, str]:
+        """Return the ISO date of every release and withdrawal by its id, the oldest first.
 
         Raises
         ------
         DisclosureError
             If a line is torn, changed or missing.
         """
-        return [record["release"] for record in self._records()]
+        return {record["release"]: record["date"] for record in self._records()}
 
     def last(self) -> str:
         """Return the digest of the last line, which tells this state of the ledger from others.
@@ -131,7 +127,7 @@ class Ledger:
         DisclosureError
             If a line is torn, changed or missing.
         """
-        return _last(self._records())
+        return self._chain.last()
 
     def append(
         self,
@@ -171,14 +167,13 @@ class Ledger:
                 todo="Give both for each table; nothing was recorded",
             )
         with self.locked(), self._writing():
-            records = self._records()
-            if after not in (None, _last(records)):
+            if after not in (None, self.last()):
                 self._refuse("The ledger grew since this was checked", "Run the command again")
             tables = {
                 name: {"exact": self._keep(exact[name]), "view": self._keep(views[name])}
                 for name in sorted(views)
             }
-            self._add(records, release, tables, policy.as_dict(), date)
+            self._add(release, tables, policy.as_dict(), date)
 
     def withdraw(self, release: str, date: str) -> None:
         """Record a withdrawal, which has no tables, before it leaves.
@@ -196,17 +191,16 @@ class Ledger:
             If the ledger is damaged, or the id is taken by a release.
         """
         with self.locked(), self._writing():
-            self._add(self._records(), release, {}, {}, date)
+            self._add(release, {}, {}, date)
 
     def _add(
         self,
-        records: list[dict[str, Any]],
         release: str,
         tables: dict[str, dict[str, str]],
         policy: dict[str, Any],
         date: str,
     ) -> None:
-        for earlier in records:
+        for earlier in self._records():
             if earlier["release"] == release:
                 if (earlier["tables"], earlier["policy"]) == (tables, policy):
                     return
@@ -214,59 +208,21 @@ class Ledger:
                     f"Release {show(release)!r} is recorded with other tables",
                     "Run the command again",
                 )
-        record = {
-            "date": date,
-            "policy": policy,
-            "previous": _last(records),
-            "release": release,
-            "tables": tables,
-        }
-        line = _line(record)
-        with _open_private(self.path, os.O_APPEND) as file:
-            _write(file, line)
-        _replace(self.head, _digest(line).encode() + b"\n")
-        _sync_folder(self.path.parent)
+        self._chain.append({"date": date, "policy": policy, "release": release, "tables": tables})
 
     def _records(self) -> list[dict[str, Any]]:
-        content, head = self._read(self.path), self._read(self.head)
-        if content is None:
-            if head is not None:
-                self._refuse("The ledger is missing, though releases were recorded in it")
-            return []
-        if not content.endswith(b"\n"):
-            self._refuse(
-                "The ledger ends within a line",
-                todo="Its release never left this site: delete the unfinished last line",
-            )
-        records, digests = [], [_START]
-        for number, line in enumerate(content.splitlines(keepends=True), start=1):
-            record = self._parse(line, number)
-            if record["previous"] != digests[-1]:
-                self._refuse(f"Line {number} of the ledger does not follow the line before it")
-            records.append(record)
-            digests.append(_digest(line))
-        known = _START if head is None else head.decode("ascii", "replace").strip()
-        # A stop between the line and the head leaves the head one line behind, never ahead.
-        if known not in digests[-2:]:
-            self._refuse("The last lines of the ledger are missing")
+        records = self._chain.read()
+        for number, record in enumerate(records, start=1):
+            if set(record) != _KEYS:
+                self._refuse(f"Line {number} of the ledger is not as it was written")
         return records
-
-    def _parse(self, line: bytes, number: int) -> dict[str, Any]:
-        try:
-            record = json.loads(line)
-            whole = isinstance(record, dict) and set(record) == _KEYS and _line(record) == line
-        except (ValueError, RecursionError):
-            whole = False
-        if not whole:
-            self._refuse(f"Line {number} of the ledger is not as it was written")
-        return dict(record)
 
     def _summary(self, digest: str) -> Summary:
         path = self.folder / f"{digest}.csv"
-        content = self._read(path)
+        content = self._chain.content(path)
         if content is None:
             self._refuse(f"The Summary {digest[:12]} is missing from the ledger")
-        if _digest(content) != digest:
+        if digest_of(content) != digest:
             self._refuse(f"The Summary {digest[:12]} of the ledger was changed")
         try:
             return parse_summary(content, where=path.name)
@@ -275,13 +231,23 @@ class Ledger:
 
     def _keep(self, summary: Summary) -> str:
         content = render_summary(summary)
-        digest = _digest(content)
+        digest = digest_of(content)
         self.folder.mkdir(mode=0o700, exist_ok=True)
         path = self.folder / f"{digest}.csv"
         if not path.exists():
-            _replace(path, content)
-            _sync_folder(self.folder)
+            with replacing(path, content):
+                pass
         return digest
+
+    def reading(self) -> contextlib.AbstractContextManager[None]:
+        """Hold the ledger as it is; what is read meanwhile fits together. Nothing is written.
+
+        Raises
+        ------
+        DisclosureError
+            If the ledger is lost or cannot be read.
+        """
+        return self._chain.reading()
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -292,22 +258,12 @@ class Ledger:
         Raises
         ------
         DisclosureError
-            If the lock cannot be written.
+            If the ledger is lost or cannot be written.
         """
-        if self._held:
-            yield
-            return
         with contextlib.ExitStack() as stack:
             with self._writing():
-                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                lock = self.path.with_name(f"{self.path.name}.lock")
-                file = stack.enter_context(_open_private(lock, os.O_CREAT))
-                fcntl.flock(file, fcntl.LOCK_EX)
-            self._held = True
-            try:
-                yield
-            finally:
-                self._held = False
+                stack.enter_context(self._chain.writing())
+            yield
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -320,72 +276,12 @@ class Ledger:
                 todo="Make room and give the folder to this user; nothing was released",
             ) from error
 
-    def _read(self, path: Path) -> bytes | None:
-        """Return the bytes of a private file, or None if there is none."""
-        try:
-            if not path.exists():
-                return None
-            if not path.is_file():  # a pipe would be waited for
-                raise OSError(errno.EINVAL, "not a plain file")
-            if path.stat().st_mode & 0o077:
-                self._refuse(
-                    f"{show(path.name)} can be read or changed by other users",
-                    todo=f"chmod 600 {path.name}",
-                )
-            return path.read_bytes()
-        except OSError as error:
-            self._refuse(
-                f"{show(path.name)} cannot be read: {error.strerror}",
-                todo="Give the ledger and its folder to this user, mode 0700 and 0600",
-            )
-
     def _refuse(self, what: str, todo: str = "") -> NoReturn:
-        raise DisclosureError(
+        raise self._broken(what, todo)
+
+    def _broken(self, what: str, todo: str) -> DisclosureError:
+        return DisclosureError(
             what,
             where=show(str(self.path), 200),
             todo=todo or "Restore the ledger from a backup; without it nothing can be released",
         )
-
-
-def _line(record: dict[str, Any]) -> bytes:
-    text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode() + b"\n"
-
-
-def _last(records: list[dict[str, Any]]) -> str:
-    return _digest(_line(records[-1])) if records else _START
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-@contextlib.contextmanager
-def _open_private(path: Path, flags: int) -> Iterator[int]:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o600)
-    try:
-        yield file
-    finally:
-        os.close(file)
-
-
-def _write(file: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(file, view) :]
-    os.fsync(file)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with _open_private(temporary, os.O_TRUNC) as file:
-        _write(file, content)
-    temporary.replace(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,10 +1,15 @@
-"""Propagation: what bounds of some cells tell of others, passed along linear rows."""
+"""Propagation: what bounds of some cells tell of others, by linear rows one by one or together."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+from scipy.optimize import linprog
+
+from workbench.errors import DisclosureError, show
 
 Floats = npt.NDArray[np.float64]
 ROUNDS = 50
@@ -58,3 +63,58 @@ def tighten(
         ):
             break
     return low, high
+
+
+@dataclass(frozen=True, eq=False)
+class Programme:
+    """Rows over bounded unknowns, all of which hold together.
+
+    Parameters
+    ----------
+    equal : (rows, n)
+        Rows that are 0.
+    most : (rows, n)
+        Rows that are no more than `limits`.
+    limits : (rows,) float
+        One for each row of `most`.
+    low, high : (n,) float
+        Finite bounds of the unknowns.
+
+    Examples
+    --------
+    >>> row = sparse.csr_array([[1.0, -1.0]])
+    >>> programme = Programme(row, row[:0], np.zeros(0), np.array([0.0, 2]), np.array([9.0, 5]))
+    >>> programme.least(np.array([1.0, 0]))
+    array([2., 2.])
+    """
+
+    equal: sparse.csr_array
+    most: sparse.csr_array
+    limits: Floats
+    low: Floats
+    high: Floats
+
+    def least(self, cost: Floats) -> Floats:
+        """Return the unknowns where the sum that `cost` weighs is least.
+
+        Raises
+        ------
+        DisclosureError
+            If no unknowns obey all rows.
+        """
+        found = linprog(
+            cost,
+            A_ub=self.most,
+            b_ub=self.limits,
+            A_eq=self.equal if self.equal.shape[0] else None,
+            b_eq=np.zeros(self.equal.shape[0]) if self.equal.shape[0] else None,
+            bounds=np.column_stack([self.low, self.high]),
+            method="highs",
+        )
+        if found.x is None:
+            raise DisclosureError(
+                "It could not be computed what the means of the tables give away",
+                where=show(found.message, 200),
+                todo="Count the tables from one archive, or release fewer of them",
+            )
+        return np.asarray(found.x, float)

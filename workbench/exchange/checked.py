@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import InitVar, asdict, dataclass, field
 from pathlib import Path
 
 from workbench.disclosure.check import Checked, check
 from workbench.disclosure.ledger import Ledger
 from workbench.errors import ReleaseError
 from workbench.exchange.envelope import canonical
-from workbench.exchange.keys import require_outside_repository
 from workbench.exchange.offer import HasFolder, Offer, read_offer
+from workbench.findings import Finding
+from workbench.running.disk import require_outside_repository
 from workbench.site import Site
 from workbench.study import Study
 from workbench.summaries.summary import Summary
@@ -30,20 +31,25 @@ class CheckedRun(Checked):
     offer
         What the run offers. It is held here, so that a later change of the run folder is no
         change of what was checked.
+    site
+        Digest of the site's declaration that it was checked under.
     after
         State of the ledger that the check saw; see `Ledger.last`.
     digest
-        SHA-256 over the files of the views, as they were decided.
+        SHA-256 over the views, the findings, what is not answered and the policy, as they were
+        decided.
     """
 
+    findings: tuple[Finding, ...]  # type: ignore[assignment]  # nothing is taken out of it
     offer: Offer = field(repr=False)
+    site: str
     after: str
     digest: str
-    _seal: object = field(repr=False, compare=False, default=None)
+    _seal: InitVar[object] = None
 
-    def __post_init__(self) -> None:
-        """Refuse what `check_release` did not make."""
-        if self._seal is not _SEAL:
+    def __post_init__(self, _seal: object) -> None:
+        """Refuse what `check_release` did not make, or what `replace` changed."""
+        if _seal is not _SEAL:
             raise ReleaseError(
                 "A check is not made by hand", where="CheckedRun", todo="Use check_release"
             )
@@ -54,7 +60,8 @@ class CheckedRun(Checked):
         Raises
         ------
         ReleaseError
-            If another study or site was checked, or a view was changed since.
+            If another study or site was checked, the site declares something else by now, such
+            as a stricter policy, or what was decided was changed since.
         """
         record = self.offer.record
         if (record.study_digest, record.site) != (study.digest, site.id):
@@ -63,7 +70,13 @@ class CheckedRun(Checked):
                 where=f"run {record.run_id}, {record.study} at {record.site}",
                 todo=f"Check the run of {study.id} at {site.id}",
             )
-        files, digest = _render(self.views)
+        if self.site != site.digest or self.offer.policy != study.policy.tighten(site.policy):
+            raise ReleaseError(
+                "The site's declaration or policy was changed since this was checked",
+                where=f"run {record.run_id}, {site.id}",
+                todo="Run the command again",
+            )
+        files, digest = _render(self.views, self.findings, self.offer)
         if digest != self.digest:
             raise ReleaseError(
                 "What was checked was changed since",
@@ -96,15 +109,18 @@ def check_release(run: HasFolder | Path, study: Study, site: Site) -> CheckedRun
     """
     offer = read_offer(run, study, site)
     ledger = open_ledger(site, _runs(offer))
-    after = ledger.last()  # before the entries: if it grows in between, packing is refused
-    checked = check(offer.summaries, offer.policy, ledger.entries())
+    with ledger.reading():  # both are of one state
+        after, entries = ledger.last(), ledger.entries()
+    checked = check(offer.summaries, offer.policy, entries)
+    findings = tuple(checked.findings)
     return CheckedRun(
         views=checked.views,
-        findings=checked.findings,
+        findings=findings,
         classes=checked.classes,
         offer=offer,
+        site=site.digest,
         after=after,
-        digest=_render(checked.views)[1],
+        digest=_render(checked.views, findings, offer)[1],
         _seal=_SEAL,
     )
 
@@ -144,7 +160,15 @@ def _runs(offer: Offer) -> Path:
     return offer.folder.absolute().parents[2]
 
 
-def _render(views: Mapping[str, Summary]) -> tuple[dict[str, bytes], str]:
+def _render(
+    views: Mapping[str, Summary], findings: Sequence[Finding], offer: Offer
+) -> tuple[dict[str, bytes], str]:
+    """Return the files of the tables, and the digest of all that was decided."""
     files = {name: render_summary(view) for name, view in views.items()}
-    each = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    return files, hashlib.sha256(canonical(each)).hexdigest()
+    decided = {
+        "views": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        "findings": [asdict(finding) for finding in findings],
+        "not_answered": {name: dict(reason) for name, reason in offer.not_answered.items()},
+        "policy": offer.policy.as_dict(),
+    }
+    return files, hashlib.sha256(canonical(decided)).hexdigest()

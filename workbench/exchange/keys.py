@@ -23,6 +23,7 @@ from pydantic import Field, model_validator
 
 from workbench.definition.declaration import Declared, Line, Name, read_toml, refusal, validate
 from workbench.errors import DefinitionError, ReleaseError, show, suggest
+from workbench.running.disk import require_outside_repository
 
 Kind = Literal["real", "demo"]
 
@@ -177,30 +178,6 @@ def read_key(path: Path) -> Key:
 def _key(private: Ed25519PrivateKey, kind: Kind) -> Key:
     raw = private.public_key().public_bytes_raw()
     return Key(kind, base64.b64encode(raw).decode(), private)
-
-
-def require_outside_repository(path: Path, what: str) -> None:
-    """Refuse a place inside a git work tree: what lies there is published sooner or later.
-
-    Parameters
-    ----------
-    path
-        Where it lies, or would lie.
-    what
-        What it is, as in "A real key".
-
-    Raises
-    ------
-    ReleaseError
-        If a folder above holds `.git`.
-    """
-    for folder in path.absolute().resolve().parents:
-        if os.path.lexists(folder / ".git"):
-            raise ReleaseError(
-                f"{what} may not lie in a git work tree",
-                where=path.name,
-                todo="Keep site.toml, and what lies beside it, outside of the repository",
-            )
 
 
 def key_id(public: str) -> str:

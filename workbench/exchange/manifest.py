@@ -109,6 +109,8 @@ class Manifest(Declared):
             raise refusal("A withdrawal, and only that, names who withdraws and why")
         if self.what == "withdrawal" and (self.tables or self.supersedes is None):
             raise refusal("A withdrawal names a release, and holds no table")
+        if self.supersedes == self.id:
+            raise refusal("A release does not supersede itself")
         if self.what == "release" and self.run is None:
             raise refusal("A release names its run")
         return self

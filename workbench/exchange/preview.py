@@ -1,13 +1,15 @@
 """Preview: what a release would hold, what is missing, and what would be suppressed.
 
 Each number here is one that would leave, or a count of cells: nothing is told of a small cell that
-the release would not tell. A sample of the patients can be looked at this way, and not released.
+the release would not tell, and a finding says what was found, not the numbers it judged. Even so a
+preview stays at the site: it is not in the ledger, so no later release is held against it. A sample
+of the patients can be looked at this way, and not released.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,16 @@ from workbench.site import Site
 from workbench.study import Study
 from workbench.summaries.dimension import ALL, MISSING, OTHER
 from workbench.summaries.summary import HIDDEN, Summary
+
+_NUMBERLESS = frozenset({"dominance", "exams_per_patient", "nothing_left", "threshold"})
+"""Rules whose message holds no number but counts of cells."""
+_SAID = {
+    "consistent": "The tables contradict each other",
+    "differencing": "It counts nearly the same patients as another table",
+    "exposed": "Everything released together would give a small cell away",
+    "readable": "It cannot be released as it is",
+}
+"""Messages of the rules whose own would tell of few patients."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +107,7 @@ class Preview:
     cannot_answer
         Reason by column that the site says it cannot answer.
     findings
-        What the check found.
+        What the check found, and in which table; what it judged is told by `check_release`.
     """
 
     study: str
@@ -164,8 +176,17 @@ def preview_release(run: HasFolder, study: Study, site: Site) -> Preview:
         tuple(gap for name, view in checked.views.items() for gap in _gaps(name, view)),
         {name: reason.get("en", "") for name, reason in offer.not_answered.items()},
         {column: site.reason(column) for column in site.cannot_answer},
-        tuple(checked.findings),
+        tuple(_numberless(finding) for finding in checked.findings),
     )
+
+
+def _numberless(finding: Finding) -> Finding:
+    if finding.rule in _NUMBERLESS:
+        return replace(finding, value=None, threshold=None)
+    message = _SAID.get(finding.rule, "The check says more at the site")
+    table = finding.where.partition(":")[0]
+    todo = "" if any(map(str.isdigit, finding.todo)) else finding.todo
+    return Finding(finding.level, finding.rule, message, table, todo=todo)
 
 
 def _table(name: str, exact: Summary, view: Summary | None) -> TablePreview:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 import hashlib
-import os
 from dataclasses import dataclass, field
-from io import FileIO
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from workbench.chain import START, Chain
 from workbench.definition.declaration import Declared, Name
 from workbench.exchange.envelope import RefusedError, canonical, parse_canonical
 from workbench.exchange.manifest import Count, Digest, Id, Manifest
 from workbench.exchange.places import POOLED, RECEIVED
 from workbench.running.disk import writing
-from workbench.running.publication import write_whole
 
 
 class Entry(Declared):
@@ -38,10 +36,10 @@ class Entry(Declared):
 class Received:
     """Judge releases against what was received before, and write down what is accepted.
 
-    Each line holds the SHA-256 of the line before, so a line that is changed or taken out of the
-    middle is seen. `<path>.head` holds that of the last line, and the tables pooled beside the
-    list name the releases they were made from: so the loss of the last lines is seen too. Whoever
-    can write all three can still shorten the list unseen; a copy elsewhere is what shows that.
+    The list is a `Chain`, so a line that is changed, or taken out of the middle, is seen. Its head,
+    and the tables pooled beside it, which name the releases they were made from, show the loss of
+    the last lines. Whoever can write all three can still shorten the list unseen; a copy elsewhere
+    is what shows that.
 
     Parameters
     ----------
@@ -58,7 +56,11 @@ class Received:
     @property
     def head(self) -> Path:
         """File of the digest of the last line."""
-        return self.path.with_name(f"{self.path.name}.head")
+        return self._chain.head
+
+    @cached_property
+    def _chain(self) -> Chain:
+        return Chain(self.path, lambda what, _: _broken(f"{self.path.name}: {what}"))
 
     def read(self) -> tuple[Entry, ...]:
         """Return all lines, and after them what was accepted without being written down.
@@ -68,39 +70,24 @@ class Received:
         RefusedError
             If a line cannot be read, does not follow from the line before, or is missing.
         """
+        pooled = set(self._pooled())  # before the lines, which only grow: they must hold it
         entries: list[Entry] = []
-        digests = [_START]
-        for number, line in enumerate(self._lines(), start=1):
-            where = f"{self.path.name}, line {number}"
+        for number, record in enumerate(self._chain.read(), start=1):
             try:
-                parse_canonical(line, where)
-                entry = Entry.model_validate_json(line)
-            except (RefusedError, ValidationError) as error:
-                raise _broken(where) from error
-            if entry.previous != digests[-1]:
-                raise _broken(where)
-            entries.append(entry)
-            digests.append(hashlib.sha256(line).hexdigest())
-        # A stop between the line and the head leaves the head one line behind, never ahead.
-        if self._head() not in (None, *digests[-2:]):
-            raise _broken(f"{self.path.name}: the last lines are missing")
-        received = {entry.manifest for entry in entries}
-        if not set(self._pooled()) <= received:
+                entries.append(Entry.model_validate_json(canonical(record)))
+            except ValidationError as error:
+                raise _broken(f"{self.path.name}, line {number}") from error
+        if not pooled <= {entry.manifest for entry in entries}:
             raise _broken(f"{self.path.name}: {POOLED} was made from a release that is not in it")
         return (*entries, *self._seen)
-
-    def _lines(self) -> list[bytes]:
-        return (_content(self.path) or b"").splitlines(keepends=True)
-
-    def _head(self) -> str | None:
-        content = _content(self.head)
-        return None if content is None else content.decode("ascii", "replace").strip()
 
     def _pooled(self) -> list[str]:
         """Return the digest of the manifest of each release that was pooled beside the list."""
         path = self.path.parent / POOLED / "pooled.json"
         try:
-            used = parse_canonical(_content(path) or b'{"releases":[]}\n', path.name)["releases"]
+            used = parse_canonical(self._chain.content(path) or b'{"releases":[]}\n', path.name)[
+                "releases"
+            ]
             return [str(release["manifest"]) for release in used]
         except (RefusedError, KeyError, TypeError):
             return []  # `read_pooled` says what is wrong with it
@@ -160,33 +147,14 @@ class Received:
         if self.judge(manifest) is not None:
             return
         if not self.record:
-            self._seen.append(self._entry(manifest, today, _START))
+            self._seen.append(self._entry(manifest, today))
             return
-        with writing(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab", buffering=0) as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                if self.judge(manifest) is None:  # nobody else wrote it meanwhile
-                    self._write(file, manifest, today)
-
-    def _write(self, file: FileIO, manifest: Manifest, today: dt.date) -> None:
-        lines = self._lines()
-        previous = hashlib.sha256(lines[-1]).hexdigest() if lines else _START
-        entry = self._entry(manifest, today, previous)
-        line = canonical(entry.model_dump(mode="json"))
-        end = file.seek(0, os.SEEK_END)
-        rest = memoryview(line)
-        try:
-            while rest:
-                rest = rest[file.write(rest) :]
-            os.fsync(file.fileno())
-        except OSError:
-            os.ftruncate(file.fileno(), end)
-            raise
-        write_whole(self.head, f"{hashlib.sha256(line).hexdigest()}\n")
+        with writing(self.path), self._chain.writing():
+            if self.judge(manifest) is None:  # nobody else wrote it meanwhile
+                self._chain.append(self._entry(manifest, today).model_dump(mode="json"))
 
     @staticmethod
-    def _entry(manifest: Manifest, today: dt.date, previous: str) -> Entry:
+    def _entry(manifest: Manifest, today: dt.date) -> Entry:
         return Entry(
             study=manifest.study.id,
             site=manifest.site.id,
@@ -196,20 +164,8 @@ class Received:
             withdraws=manifest.supersedes if manifest.what == "withdrawal" else None,
             manifest=hashlib.sha256(manifest.render()).hexdigest(),
             received=today,
-            previous=previous,
+            previous=START,
         )
-
-
-def _content(path: Path) -> bytes | None:
-    """Return the bytes of a file, or None if there is none."""
-    try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise _broken(f"{path.name}: not a plain file")
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise _broken(f"{path.name}: {error.strerror}") from error
 
 
 def _broken(where: str) -> RefusedError:
@@ -220,6 +176,3 @@ def _broken(where: str) -> RefusedError:
         todo=f"Restore it, and {RECEIVED}.head, from a copy; to start a new list, remove both and "
         f"{POOLED}",
     )
-
-
-_START = "0" * 64

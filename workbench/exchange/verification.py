@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -55,11 +55,11 @@ class Release(Displayed):
     tables: Mapping[str, Summary]
     kind: Literal["real", "demo"]
     digest: str
-    _seal: object = field(repr=False, compare=False, default=None)
+    _seal: InitVar[object] = None
 
-    def __post_init__(self) -> None:
-        """Refuse a release that `verify` did not make."""
-        if self._seal is not _SEAL:
+    def __post_init__(self, _seal: object) -> None:
+        """Refuse a release that `verify` did not make, or that `replace` changed."""
+        if _seal is not _SEAL:
             raise ReleaseError(
                 "A release is not made by hand", where="Release", todo="Open it with verify"
             )

@@ -18,7 +18,7 @@ from workbench.imaging.table_file import (
     refuse_ragged,
     refusing,
 )
-from workbench.unreadable import FAULTS, HEADER, REPEATED, UnreadableError
+from workbench.unreadable import DECIMAL_COMMA, HEADER, REPEATED, UnreadableError
 
 IDENTIFIERS = ("exam_uid", "patient_id", "series_uid")
 NUMBERS = {"instances": pl.Int64(), "megabytes": pl.Float64()}
@@ -34,7 +34,7 @@ ROWS_PER_PASS = 20_000_000
 _CONTROL = "[\x00-\x1f\x7f-\x9f]"
 _SEPARATORS = r"[\\;,|/+]"
 _COLUMN_NAME = re.compile(r"[^\W\d](?!.*\d{3})[\w .-]{0,63}")
-_DECIMAL_COMMA = r"^\s*\d+,\d+\s*$"
+_WITH_COMMA = r"^\s*\d+,\d+\s*$"
 _DIGEST = pl.struct(pl.all()).hash(seed=0)
 """Stands for all that a row holds."""
 
@@ -71,7 +71,7 @@ class SeriesTable:
         """Return one row a series with all our columns; what the file lacks is null.
 
         A series that stands twice counts once; where its rows differ, the smaller value counts.
-        Without `series_uid`, a row that is repeated exactly counts once.
+        A row without `series_uid` counts once if it is repeated exactly.
         At level "exam" a row with several modalities (`PT/CT`) becomes one row for each, with
         the images on the first.
         """
@@ -79,30 +79,28 @@ class SeriesTable:
         read = {o: _read(o, f, schema[f]) for o, f in self.columns.items()}
         absent = {o: pl.lit(None, NUMBERS.get(o, pl.String())) for o in self.ours if o not in read}
         frame = self.raw.select(**read, digest=_DIGEST).with_columns(**absent)
-        if self._named_by_nothing and not self._summed:
-            # By patient as well, so that who asks for some patients holds only theirs.
-            frame = frame.unique(["patient_id", "digest"])
-        frame = frame.select(self.ours)
         if self.level == "exam":
-            parts = frame.unique().with_columns(
-                pl.col("modality").str.replace_all(_SEPARATORS, "|").str.split("|")
+            parts = (
+                frame.select(self.ours)
+                .unique()
+                .with_columns(pl.col("modality").str.replace_all(_SEPARATORS, "|").str.split("|"))
             )
             first = parts.with_columns(pl.col("modality").list.first())
             rest = parts.with_columns(
                 pl.col("modality").list.slice(1), **{n: pl.lit(None, t) for n, t in NUMBERS.items()}
             ).explode("modality", empty_as_null=False)
             return pl.concat([first, rest.drop_nulls("modality")])
-        if self._named_by_nothing:
-            return frame
         named = pl.col("series_uid").is_not_null()
-        once = (
-            frame.filter(named).group_by("exam_uid", "patient_id", "series_uid").agg(pl.all().min())
-        )
-        return pl.concat([frame.filter(~named), once.select(self.ours)])
-
-    @property
-    def _named_by_nothing(self) -> bool:
-        return self.level == "series" and "series_uid" not in self.columns
+        unnamed = frame.filter(~named) if "series_uid" in self.columns else frame
+        if not self._summed:
+            # By patient as well, so that who asks for some patients holds only theirs.
+            unnamed = unnamed.unique(["patient_id", "digest"])
+        unnamed = unnamed.select(self.ours)
+        if "series_uid" not in self.columns:
+            return unnamed
+        series = frame.select(self.ours).filter(named)
+        once = series.group_by("exam_uid", "patient_id", "series_uid").agg(pl.all().min())
+        return pl.concat([unnamed, once.select(self.ours)])
 
     @property
     def _summed(self) -> list[str]:
@@ -127,7 +125,8 @@ class SeriesTable:
             is_are = "row is" if repeated == 1 else "rows are"
             raise SiteError(
                 f"{repeated:,} {is_are} repeated exactly",
-                where=f"{name_of(self.path)}, which has {' and '.join(summed)} but no series_uid",
+                where=f"{name_of(self.path)}, which has {' and '.join(summed)} "
+                "in rows without series_uid",
                 todo=REPEATED,
             )
 
@@ -150,18 +149,26 @@ class SeriesTable:
         self._validate(first.lazy())
 
     def count_repeated(self) -> int:
-        """Return how many rows repeat an earlier one in every column, where no column names them.
+        """Return how many rows without `series_uid` repeat an earlier one in every column.
 
         Rows without exam or patient are left out anyway, and not counted. Rows are compared by
         digests of 64 bit, so many at a time that memory stays bounded.
         """
-        if not self._named_by_nothing:
+        if self.level == "exam":
             return 0
         with refusing(self.path):
-            names = [pl.col(self.columns[name]) for name in ("exam_uid", "patient_id")]
-            named = self.raw.filter(pl.all_horizontal(n.is_not_null() for n in names))
-            size = int(named.select(pl.len()).collect(engine="streaming").item())
-            digests, distinct = named.select(digest=_DIGEST), 0
+            schema = self.raw.collect_schema()
+            stated = {
+                ours: _read(ours, self.columns[ours], schema[self.columns[ours]]).is_not_null()
+                for ours in IDENTIFIERS
+                if ours in self.columns
+            }
+            counted = stated["exam_uid"] & stated["patient_id"]
+            if "series_uid" in stated:
+                counted &= ~stated["series_uid"]
+            rows = self.raw.filter(counted)
+            size = int(rows.select(pl.len()).collect(engine="streaming").item())
+            digests, distinct = rows.select(digest=_DIGEST), 0
             passes = -(-size // ROWS_PER_PASS)
             for number in range(passes):
                 some = digests.filter(pl.col("digest") % passes == number)
@@ -178,7 +185,7 @@ class SeriesTable:
             if ours in NUMBERS:
                 whole = "whole " if ours == "instances" else ""
                 if kind == pl.String():
-                    checks[ours, FAULTS[2]] = pl.col(theirs).str.contains(_DECIMAL_COMMA)
+                    checks[ours, DECIMAL_COMMA] = pl.col(theirs).str.contains(_WITH_COMMA)
                 checks[ours, f"no {whole}number of 0 or more"] = _unread(ours, theirs, kind)
                 continue
             limit = LONGEST_TEXT

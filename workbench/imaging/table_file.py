@@ -15,7 +15,7 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from workbench.errors import SiteError, show
-from workbench.unreadable import FAULTS, HEADER, SAVE, UnreadableError
+from workbench.unreadable import HEADER, RAGGED, SAVE, UnreadableError
 
 HEADER_BYTES = 1_000_000
 """What is read of a file to open it; longer first lines are refused."""
@@ -112,7 +112,13 @@ def _read_header(start: bytes, path: Path) -> tuple[list[str], str]:
     except ValueError:
         raise _not_utf8(path) from None
     separator = max(",;\t", key=text.count)
-    header = next(csv.reader([text], delimiter=separator), [])
+    try:
+        header = next(csv.reader([text], delimiter=separator), [])
+    except csv.Error:  # the only two that one line of text can raise
+        what = f"A column name has more than {csv.field_size_limit():,} characters"
+        if "\r" in text:
+            what = "The lines of the table end with CR alone"
+        raise SiteError(what, where=name_of(path), todo=SAVE) from None
     if not any(name.strip() for name in header):
         raise SiteError("The table has no column names", where=name_of(path), todo=HEADER)
     return header, separator
@@ -182,7 +188,7 @@ def refuse_ragged(path: Path, separator: str, content: bytes | None = None) -> N
     # Read again, slowly and in an encoding that knows every byte, to learn the number of the row.
     _is_even(source, separator, encoding="latin-1", invalid_row_handler=note)
     if rows:
-        raise UnreadableError(FAULTS[-1], row=rows[0] - 1, file=name_of(path))
+        raise UnreadableError(RAGGED, row=rows[0] - 1, file=name_of(path))
     if content is None:
         raise SiteError(
             f"A row has more than {BLOCK_BYTES:,} bytes, or the table is damaged",

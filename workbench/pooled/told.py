@@ -55,7 +55,7 @@ class Told:
         return np.asarray(np.clip(value, low, high))
 
 
-def read_told(release: Release) -> dict[str, Told]:
+def told_by(release: Release) -> dict[str, Told]:
     """Return the tables of a release with their bounds, which its other tables tighten.
 
     Raises

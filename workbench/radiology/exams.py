@@ -15,7 +15,7 @@ from workbench.imaging.archive import Archive
 from workbench.imaging.cluster import connect
 from workbench.radiology.counting import Counts, Histogram, Moments, Table, readable
 from workbench.radiology.grouping import STORED, WHO, Tally, find_shared, group_series
-from workbench.radiology.quality import RECORD, parse_quality
+from workbench.radiology.quality import parse_quality
 from workbench.summaries.summary import Summary, combine
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SERIES_PER_BUCKET = 600_000
 SERIES_PER_PASS = 20_000_000
 """Series that are read into memory together."""
+DESCRIPTION = "exams.json"
+"""File beside the partitions: how they were made, and what was left out."""
 _FORMAT = 2
 
 
@@ -178,7 +180,7 @@ def write_exams(
 
     The rules, each counted in `attrition` or `unclear`:
 
-    - A row that is repeated exactly, where no column names series, counts once.
+    - A row that is repeated exactly, and has no `series_uid`, counts once.
     - A series without exam or patient identifier is left out.
     - An exam that two patients claim is left out.
     - Derived objects (`grouping.DERIVED`) are left out; an exam of nothing else is no exam.
@@ -238,7 +240,7 @@ def write_exams(
         "notes": list(archive.notes),
     }
     text = json.dumps(record, indent=1, ensure_ascii=False)
-    (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+    (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
     return open_exams(folder)
 
 
@@ -264,7 +266,7 @@ def open_exams(folder: Path | str, site: Site | Path | str | None = None) -> Exa
 
         site = read_site(Path(site))
     try:
-        record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         if record["format"] != _FORMAT:
             raise ValueError
         return Exams(

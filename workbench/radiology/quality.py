@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from workbench.errors import SiteError, show
 
 if TYPE_CHECKING:
     import polars as pl
 
-RECORD = "exams.json"
-"""File of the exams' folder that holds the counts."""
 WARNING = 0.05
 """Share of the stated values that may fail to be understood without a warning."""
 MODALITIES = (
@@ -135,41 +129,6 @@ class QualityTally:
         for name, unknown in (("instances", "images_unknown"), ("megabytes", "bytes_unknown")):
             missing = int(stored[unknown].sum())
             self.add(name, filled=total - missing, missing=missing)
-
-
-def read_quality(folder: Path | str) -> tuple[Quality, ...]:
-    """Read how far the columns of a site can be used, from the exams of a run.
-
-    Parameters
-    ----------
-    folder
-        The folder that `write_exams` wrote, or the run folder that holds it.
-
-    Returns
-    -------
-    tuple of Quality
-        One for each column; empty if the run made no exams.
-
-    Raises
-    ------
-    SiteError
-        If the file is not what `write_exams` writes.
-    """
-    folder = Path(folder)
-    found = [folder / RECORD] if (folder / RECORD).is_file() else []
-    # Folders of steps have names without a dot; attempts and failed steps have one.
-    steps = [] if found else [p for p in sorted(folder.glob("*/")) if "." not in p.name]
-    found += [path for step in steps for path in sorted(step.rglob(RECORD)) if path.is_file()]
-    if not found:
-        return ()
-    try:
-        return parse_quality(json.loads(found[0].read_text(encoding="utf-8"))["quality"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        raise SiteError(
-            "The folder holds no counts of quality",
-            where=show(str(found[0]), 200),
-            todo="Run the study again",
-        ) from None
 
 
 def parse_quality(counts: Mapping[str, Sequence[int]]) -> tuple[Quality, ...]:

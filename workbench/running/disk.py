@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from workbench.errors import ExecutionError, show
+from workbench.errors import ExecutionError, ReleaseError, show
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Codes of an `OSError` that says there is no room."""
@@ -86,6 +86,22 @@ def walk(folder: Path, limit: int | None = None) -> Iterator[os.DirEntry[str]]:
                     waiting.append((entry.path, depth + 1))
 
 
+def read_private(path: Path, limit: int) -> bytes | None:
+    """Return the bytes of a regular file, or None where there is none of at most `limit` bytes.
+
+    A link is not followed, and a pipe is not waited for.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with open(handle, "rb") as file:  # noqa: PTH123 - of the handle, so that nothing is swapped
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                return None
+            content = file.read(limit + 1)
+    except (OSError, ValueError):
+        return None
+    return content if len(content) <= limit else None
+
+
 def size_of(path: Path) -> int:
     """Return the bytes of a file, or of all that can be seen below a folder; 0 for nothing."""
     total = 0
@@ -122,3 +138,27 @@ def remove(path: Path) -> None:
             if place != path:
                 place.rmdir()
         path.rmdir()
+
+
+def require_outside_repository(path: Path, what: str) -> None:
+    """Refuse a place inside a git work tree: what lies there is published sooner or later.
+
+    Parameters
+    ----------
+    path
+        Where it lies, or would lie.
+    what
+        What it is, as in "A real key".
+
+    Raises
+    ------
+    ReleaseError
+        If a folder above holds `.git`.
+    """
+    for folder in path.absolute().resolve().parents:
+        if os.path.lexists(folder / ".git"):
+            raise ReleaseError(
+                f"{what} may not lie in a git work tree",
+                where=path.name,
+                todo="Keep site.toml, and what lies beside it, outside of the repository",
+            )

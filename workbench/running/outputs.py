@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections import deque
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from workbench.definition.steps import FINGERPRINT
 from workbench.errors import ExecutionError, nearest, show
 from workbench.provenance import OutputRecord, StepRecord
 from workbench.running.disk import size_of, walk
+from workbench.running.publication import seal
+from workbench.running.stamp import stamp
 
 if TYPE_CHECKING:
     from workbench.definition.steps import Output, Step
@@ -21,7 +24,7 @@ MAX_DEPTH = 32
 
 
 def collect_outputs(step: Step, folder: Path, code: str = "") -> dict[str, OutputRecord]:
-    """Return a record of each declared output, by name.
+    """Return a record of each declared output, by name; the files are made read-only.
 
     Parameters
     ----------
@@ -71,6 +74,8 @@ def collect_outputs(step: Step, folder: Path, code: str = "") -> dict[str, Outpu
                 where=f"study.toml, step.{step.id}.output.{output.name}",
                 todo=f"Let the notebook write {path!r} into output_dir",
             )
+    # Now, because giving a file other rights changes its stamp; a folder's new name does not.
+    seal(folder)
     return {output.name: _record(folder, path) for path, output in declared.items()}
 
 
@@ -91,11 +96,12 @@ def take_fingerprint(folder: Path) -> str:
 def is_intact(record: StepRecord, folder: Path) -> bool:
     """Return whether the published outputs of a step are still what its record says.
 
-    Files whose names, sizes and times are as recorded are not read again.
+    Files of which the system says what it said then are not read again.
     """
     try:
+        deque(walk(folder, MAX_DEPTH), maxlen=0)  # a folder nested too deeply is not walked twice
         return not folder.is_symlink() and all(
-            _stamp(folder / output.path) == output.stamp
+            stamp(folder / output.path) == output.stamp
             or digest_path(folder / output.path) == output.sha256
             for output in record.outputs.values()
         )
@@ -105,19 +111,8 @@ def is_intact(record: StepRecord, folder: Path) -> bool:
 
 def _record(folder: Path, path: str) -> OutputRecord:
     place = folder / path
-    return OutputRecord(
-        path=path, sha256=digest_path(place), size=size_of(place), stamp=_stamp(place)
-    )
-
-
-def _stamp(path: Path) -> str:
-    """Return the digest of names, sizes and modification times."""
-    files = [path]
-    if path.is_dir():
-        entries = walk(path, MAX_DEPTH)
-        files = sorted(Path(e.path) for e in entries if not e.is_dir(follow_symlinks=False))
-    listed = [(p.relative_to(path).as_posix(), p.lstat()) for p in files]
-    return digest_value([(name, s.st_size, s.st_mtime_ns) for name, s in listed])
+    before = stamp(place)  # first: what is written while it is digested shows in the next stamp
+    return OutputRecord(path=path, sha256=digest_path(place), size=size_of(place), stamp=before)
 
 
 def _entries(step: Step, folder: Path) -> dict[str, int]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -66,13 +67,22 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def sync_tree(folder: Path) -> None:
-    """Sync all files below a folder and make them read-only, then the folders, deepest first."""
-    for place, _, names in os.walk(folder, topdown=False):
+def seal(folder: Path) -> None:
+    """Make all files below a folder read-only; what is so already keeps its times."""
+    for place, _, names in os.walk(folder):
         for name in names:
             file = Path(place) / name
-            file.chmod(file.stat().st_mode & 0o555)
-            sync(file)
+            mode = stat.S_IMODE(file.stat().st_mode)
+            if mode & 0o222:
+                file.chmod(mode & 0o555)
+
+
+def sync_tree(folder: Path) -> None:
+    """Make all files below a folder read-only and sync them, then the folders, deepest first."""
+    seal(folder)
+    for place, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            sync(Path(place) / name)
         sync(Path(place))
 
 

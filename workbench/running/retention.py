@@ -1,9 +1,9 @@
 """Retention: find runs that were kept for long enough, and remove them safely.
 
 What a run leaves can show patient data: tables of exams, executed notebooks. It is removed once it
-was not used for the days a site keeps it. Ledgers and releases are never touched, because what
-left a site must stay known. Only a folder that lies where runs lie, is called like a run and holds
-a run's lock is taken for one; links are not followed.
+was not used for the days that its site keeps it: `[retention] days` of site.toml. Ledgers and
+releases are never touched, because what left a site must stay known. Only a folder that lies where
+runs lie, is called like a run and holds a run's lock is taken for one; links are not followed.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ import datetime as dt
 import json
 import os
 import re
-import tempfile
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import ExecutionError, UsageError, show
-from workbench.running.disk import remove, size_of, writing
+from workbench.errors import ExecutionError, SiteError, UsageError, show
+from workbench.running.disk import read_private, remove, size_of, writing
 from workbench.running.lock import lock_folder
 
 KEEP_DAYS = 90
-"""How long a run is kept unless the site says otherwise."""
+"""How long a run is kept where its site does not say."""
 _RUN_ID = re.compile(r"[0-9a-f]{12}", re.ASCII)
 _REMOVING = ".removing-"
-_LARGEST_RECORD = 20_000_000
+_LARGEST = {"record.json": 20_000_000, "params.yaml": 1_000_000}
+_LARGEST_LEDGER = 200_000_000
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class KeptRun:
         What it takes on the disk.
     released
         Whether the site's ledger holds a table of it; None where no ledger can be read.
+    keep_days
+        How long its site keeps it; `KEEP_DAYS` where no site.toml says so.
     """
 
     folder: Path
@@ -61,10 +64,15 @@ class KeptRun:
     used: dt.datetime
     bytes: int
     released: bool | None
+    keep_days: int = KEEP_DAYS
 
     def age_days(self, now: dt.datetime | None = None) -> float:
         """Return the days since it was last used."""
         return ((now or dt.datetime.now(dt.UTC)) - self.used).total_seconds() / 86_400
+
+    def is_past(self, days: int | None = None) -> bool:
+        """Return whether it was not used for so many days; None for `keep_days`."""
+        return self.age_days() >= (self.keep_days if days is None else days)
 
 
 def list_runs(runs: Path) -> list[KeptRun]:
@@ -80,13 +88,7 @@ def list_runs(runs: Path) -> list[KeptRun]:
     UsageError
         If there is no such folder.
     """
-    if not runs.is_dir():
-        raise UsageError(
-            "There is no folder of runs here",
-            where=show(str(runs), 200),
-            todo="Name the folder with --runs",
-        )
-    root = runs.resolve()
+    root = _root(runs)
     with writing(root):
         found = [
             _read(run, study.name, site.name, root)
@@ -102,7 +104,7 @@ def remove_run(run: KeptRun) -> int:
     """Remove a run that no process holds, and return the bytes that became free.
 
     Its folder first gets another name, so that a run is there whole or not at all; what a stop
-    leaves of it is removed by the next call.
+    leaves of it is removed by `sweep`.
 
     Raises
     ------
@@ -118,20 +120,63 @@ def remove_run(run: KeptRun) -> int:
             todo="Look at what stands there",
         )
     with lock_folder(run.folder, wait_s=0), writing(run.folder):
-        grave = Path(tempfile.mkdtemp(prefix=_REMOVING, dir=root))
-        run.folder.rename(grave / run.run_id)
+        grave = run.folder.rename(root / f"{_REMOVING}{secrets.token_hex(8)}")
     for folder in (run.folder.parent, run.folder.parents[1]):
         with contextlib.suppress(OSError):
             folder.rmdir()  # only if it was the last run
-    for left in _folders(root, hidden=True):
-        remove(left)
-    if grave.exists():
+    _remove_whole(grave)
+    return run.bytes
+
+
+def list_left(runs: Path) -> dict[Path, int]:
+    """Return what a stop left of runs that were being removed, with its bytes.
+
+    Raises
+    ------
+    UsageError
+        If there is no such folder.
+    """
+    root = _root(runs)
+    with writing(root):
+        return {left: size_of(left) for left in _folders(root, hidden=True)}
+
+
+def sweep(runs: Path) -> int:
+    """Remove what a stop left of runs that were being removed; return the bytes that became free.
+
+    Raises
+    ------
+    UsageError
+        If there is no such folder.
+    ExecutionError
+        When something cannot be removed; the rest is.
+    """
+    left = list_left(runs)
+    for folder in left:
+        remove(folder)
+    for folder in left:
+        _remove_whole(folder)
+    return sum(left.values())
+
+
+def _remove_whole(folder: Path) -> None:
+    remove(folder)
+    if os.path.lexists(folder):
         raise ExecutionError(
             "A part of the run could not be removed",
-            where=show(str(grave), 1000),
+            where=show(str(folder), 1000),
             todo="Give its files to this user, then run the same command again",
         )
-    return run.bytes
+
+
+def _root(runs: Path) -> Path:
+    if not runs.is_dir():
+        raise UsageError(
+            "There is no folder of runs here",
+            where=show(str(runs), 200),
+            todo="Name the folder with --runs",
+        )
+    return runs.resolve()
 
 
 def _folders(place: Path, *, hidden: bool = False) -> Iterator[Path]:
@@ -148,7 +193,8 @@ def _is_run(folder: Path) -> bool:
 
 
 def _read(folder: Path, study: str, site: str, root: Path) -> KeptRun:
-    record = _read_json(folder / "record.json")
+    record = _dict(_json(_content(folder, "record.json")))
+    declared = _declaration(folder)
     times = [folder.lstat().st_mtime]
     for name in ("lock", "events.jsonl", "record.json"):
         with contextlib.suppress(OSError):
@@ -163,53 +209,77 @@ def _read(folder: Path, study: str, site: str, root: Path) -> KeptRun:
         record.get("sample") is not None,
         dt.datetime.fromtimestamp(max(times), dt.UTC),
         size_of(folder),
-        _released(folder, record, root / ".ledgers" / f"{site}.jsonl"),
+        _released(record, root / ".ledgers" / f"{site}.jsonl", declared),
+        _keep_days(declared, site),
     )
 
 
-def _released(folder: Path, record: dict[str, Any], ledger: Path) -> bool | None:
+def _released(record: dict[str, Any], ledger: Path, declared: Path | None) -> bool | None:
     """Return whether a ledger holds one of the run's tables.
 
     The ledger of a real site lies beside its site.toml, which the run's parameters name.
     """
-    made = {
+    made = _texts(
         output.get("sha256")
         for step in _dicts(record.get("steps"))
         for output in _dicts(list(_dict(step.get("outputs")).values()))
-    }
-    paths = [ledger, *_site_ledger(folder)]
+    )
+    paths = [ledger, *([] if declared is None else [declared.parent / "ledger.jsonl"])]
     known = [exact for path in paths if (exact := _tables(path)) is not None]
     return any(made & exact for exact in known) if known else None
 
 
-def _site_ledger(folder: Path) -> Iterator[Path]:
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        for line in (folder / "params.yaml").read_text("utf-8").splitlines():
-            name, _, text = line.partition(":")
-            if name == "site":
-                yield Path(text.strip().strip("\"'")).parent / "ledger.jsonl"
+def _declaration(folder: Path) -> Path | None:
+    """Return the path of the site.toml that a run was given."""
+    for line in _content(folder, "params.yaml").decode("utf-8", "replace").splitlines():
+        name, _, text = line.partition(":")
+        if name == "site" and (path := text.strip().strip("\"'")):
+            return Path(path)
+    return None
 
 
-def _tables(ledger: Path) -> set[object] | None:
+def _keep_days(declared: Path | None, site: str) -> int:
+    from workbench.site import read_site
+
+    if declared is None or declared.suffix != ".toml":
+        return KEEP_DAYS
+    try:
+        place = read_site(declared)
+    except SiteError:  # it was moved, or is being edited
+        return KEEP_DAYS
+    return place.keep_days if place.id == site and place.keep_days is not None else KEEP_DAYS
+
+
+def _tables(ledger: Path) -> set[str] | None:
     """Return the digests of all exact tables in a ledger, or None if it cannot be read."""
     try:
-        lines = ledger.read_bytes().splitlines()
-        return {
-            digests["exact"] for line in lines for digests in json.loads(line)["tables"].values()
-        }
-    except FileNotFoundError:
-        return set() if ledger.parent.is_dir() else None
+        if not os.path.lexists(ledger):
+            return set() if ledger.parent.is_dir() else None
+        content = read_private(ledger, _LARGEST_LEDGER)
+        if content is None:
+            return None
+        return _texts(
+            digests["exact"]
+            for line in content.splitlines()
+            for digests in json.loads(line)["tables"].values()
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _content(folder: Path, name: str) -> bytes:
+    return read_private(folder / name, _LARGEST[name]) or b""
+
+
+def _json(content: bytes) -> object:
     try:
-        if path.is_symlink() or path.stat().st_size > _LARGEST_RECORD:
-            return {}
-        return _dict(json.loads(path.read_bytes()))
-    except (OSError, ValueError, RecursionError):
-        return {}
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _texts(values: Iterable[object]) -> set[str]:
+    return {value for value in values if isinstance(value, str)}
 
 
 def _dict(value: object) -> dict[str, Any]:

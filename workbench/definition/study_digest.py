@@ -1,4 +1,4 @@
-"""Study files: what lies in a study folder beside its notebooks, and a notebook may read."""
+"""Study digest: of what lies in a study folder beside its notebooks, and a notebook may read."""
 
 from __future__ import annotations
 
