@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+import time
 import uuid
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -101,12 +102,17 @@ def token(server):
 
 
 def live(server):
-    """Return a page with a kernel, and the kernel's id."""
-    status, text = ask(server, "GET", f"/?token={token(server)}")
-    assert status == 200
-    assert "rendered_cells" in text
-    cookie = re.findall(r"Set-Cookie: ([^;]+);", text)
-    return re.search(r'"kernelId": ?"([0-9a-f-]{36})"', text).group(1), "; ".join(cookie)
+    """Return a kernel's id and the cookie; until one is ready, a reader gets another page."""
+    give_up = time.monotonic() + 120
+    while time.monotonic() < give_up:
+        status, text = ask(server, "GET", f"/?token={token(server)}")
+        assert status == 200
+        if found := re.search(r'"kernelId": ?"([0-9a-f-]{36})"', text):
+            assert "rendered_cells" in text
+            cookie = re.findall(r"Set-Cookie: ([^;]+);", text)
+            return found.group(1), "; ".join(cookie)
+        time.sleep(1)
+    raise AssertionError("No page came with a kernel")
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,18 @@ def get(url):
         return error.code, error.read().decode(), dict(error.headers)
 
 
+def live_page(read):
+    """Return a page with a kernel, and its id; until one is ready, a reader gets another page."""
+    give_up = time.monotonic() + 120
+    while time.monotonic() < give_up:
+        status, text, _ = read()
+        assert status == 200
+        if found := re.search(r'"kernelId": ?"([0-9a-f-]{36})"', text):
+            return text, found.group(1)
+        time.sleep(1)
+    raise AssertionError("No page came with a kernel")
+
+
 def parts(server):
     base, token = re.fullmatch(r"(http://127\.0\.0\.1:\d+/)\?token=(\S+)", server.url).groups()
     return base, token
@@ -140,9 +152,7 @@ def test_behind_a_proxy_with_a_path_of_its_own(small_study):
         def through(address, host="studies.example.org"):
             return get(urllib.request.Request(address, headers={"Host": host}))
 
-        status, text, _ = through(f"{place}?token={token}")
-        assert status == 200
-        kernel = re.search(r'"kernelId": ?"([0-9a-f-]{36})"', text).group(1)
+        text, kernel = live_page(lambda: through(f"{place}?token={token}"))
         addresses = re.findall(r'(?:src|href)="(/[^"]*)"', text)
         assert addresses
         for address in addresses:
@@ -169,7 +179,7 @@ def test_who_finds_no_place_reads_the_static_page_and_no_kernel_is_left(small_st
             )
             return sum(b"ipykernel" in command for command in commands)
 
-        kernel = re.search(r'"kernelId": ?"([0-9a-f-]{36})"', get(running.url)[1]).group(1)
+        _, kernel = live_page(lambda: get(running.url))
         base, token = parts(running)
         channels = f"{base.replace('http', 'ws')}api/kernels/{kernel}/channels"
         reader = {"header": [f"Authorization: token {token}"]}
