@@ -101,8 +101,8 @@ def test_an_object_shows_itself_by_its_card():
 
     assert repr(Thing()) == "A <thing>"
     assert "A &lt;thing&gt;" in Thing()._repr_html_()
-    with pytest.raises(NotImplementedError):
-        repr(Displayed())
+    with pytest.raises(TypeError, match="abstract"):
+        Displayed()
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

@@ -20,7 +20,6 @@ import pytest
 from tests.measured import Watch, jupyter_folders, without
 from tests.test_conventions import ROOT
 
-CHROMIUM = Path("/usr/bin/chromium")
 SETTINGS = ROOT / "workbench" / "resources" / "lab"
 START = ROOT / "binder" / "start"
 MOST_BYTES = 2**30
@@ -113,22 +112,6 @@ def test_the_dashboard_is_shown_by_its_own_template_within_the_memory_of_binder(
 def test_without_its_token_the_server_shows_nothing(lab):
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(lab.base + "api/contents/studies", timeout=60)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM.exists():
-        reason = "Chromium is not installed"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    flags = ["--no-sandbox", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=str(CHROMIUM), args=flags)
-        yield found
-        found.close()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import unicodedata
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from textwrap import wrap
@@ -99,12 +100,12 @@ class Card:
         )
 
 
-class Displayed:
+class Displayed(ABC):
     """Show an object by its card: as HTML in a notebook, as text elsewhere."""
 
+    @abstractmethod
     def _card(self) -> Card:
         """Return what is shown of the object."""
-        raise NotImplementedError
 
     def _repr_html_(self) -> str:
         return self._card().html()

@@ -1,6 +1,5 @@
 """The page as it is seen: by a screen reader, with a keyboard, in the dark, on paper, saved."""
 
-import os
 import re
 from importlib.util import find_spec
 from itertools import pairwise
@@ -8,37 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import missing
 from tests.publish.releases import many_sites
 from workbench.publish import markup
 from workbench.publish.pages import Pages
 from workbench.study import read_study
 
-CHROMIUM = Path("/usr/bin/chromium")
 SOUND = ("serious", "critical")
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM.exists():
-        reason = "Chromium is not installed"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    flags = ["--no-sandbox", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=str(CHROMIUM), args=flags)
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
 def axe():
     found = find_spec("axe_playwright_python")
     if found is None or found.origin is None:
-        pytest.skip("The accessibility rules (axe-playwright-python) are not installed")
+        missing("The accessibility rules (axe-playwright-python) are not installed")
     (rules,) = Path(found.origin).parent.glob("axe*.js")
     return rules
 

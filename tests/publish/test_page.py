@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import html
-import os
 import re
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from html.parser import HTMLParser
 import pytest
 from playwright.sync_api import expect
 
+from tests.conftest import missing
 from tests.publish.releases import HOSTILE
 from workbench.errors import UsageError
 from workbench.publish.dashboard import Page
@@ -138,19 +138,6 @@ def test_a_study_without_releases_makes_a_page_that_says_so(small_study, tmp_pat
     assert 'id="site" hidden' in written
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no Chromium")
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
 def opened(browser, file, anchor="", **options):
     page = browser.new_context(**options).new_page()
     page.troubles = []
@@ -208,9 +195,7 @@ def test_it_prints(browser, file, tmp_path):
     path.write_bytes(page.pdf(format="A4"))
     assert len(re.findall(rb"/Type\s*/Page\b", path.read_bytes())) in range(3, 25)
     if shutil.which("pdftotext") is None:
-        if os.environ.get("CI"):
-            pytest.fail("pdftotext is missing: install poppler-utils")
-        pytest.skip("pdftotext is not installed: the text of the print was not read")
+        missing("pdftotext is not installed: the text of the print was not read")
     printed = subprocess.run(
         ["pdftotext", path, "-"], capture_output=True, text=True, check=True
     ).stdout
