@@ -14,6 +14,8 @@ FIND_LINKS ?= $(PIP_FIND_LINKS)
 NO_INDEX ?=
 
 CHROMIUM ?= chromium
+# Where fonts-noto-cjk of Debian puts the collection.
+CJK ?= /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc
 
 BIN := .venv/bin
 FOLDER := studies/$(STUDY)
@@ -21,7 +23,7 @@ SITE_FILES := $(foreach s,$(SITES),$(or $(wildcard datasets/$(s)/site.toml datas
 CHOSEN := $(foreach f,$(SITE_FILES),--site $(f))
 LINKS := $(if $(FIND_LINKS),--find-links $(FIND_LINKS)) $(if $(NO_INDEX),--no-index)
 
-.PHONY: help env study test lint check reproduce bench lab lock picture wheelhouse clean
+.PHONY: help env study test lint check reproduce bench lab lock picture font wheelhouse clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 14
@@ -64,6 +66,9 @@ picture: .venv/.ready ## draw the picture of a study's page that the README show
 	  && $(CHROMIUM) --headless --no-sandbox --disable-background-networking --hide-scrollbars \
 	    --window-size=1200,1240 --screenshot=studies/$(STUDY).png file://$$page/$(STUDY).html 2>/dev/null \
 	  && rm -r $$page && ls -l studies/$(STUDY).png
+
+font: .venv/.ready ## take the Chinese characters of the figures from Noto Sans CJK (needs fonts-noto-cjk)
+	$(BIN)/python -m workbench.publish.fonts $(CJK) workbench studies datasets
 
 wheelhouse: ## save every package for a machine without internet
 	$(PYTHON) -m pip download --quiet --disable-pip-version-check --only-binary=:all: $(LINKS) \

@@ -23,6 +23,7 @@ _NAMES = {
     "open_archive": "imaging.archive",
     "open_exams": "radiology.exams",
     "pack": "release",
+    "plot_section": "publish.paper",
     "pool": "pooling",
     "preview_release": "exchange.preview",
     "read_codelist": "codelists",
@@ -33,6 +34,7 @@ _NAMES = {
     "verify": "release",
     "verify_all": "exchange.verification",
     "write_exams": "radiology.exams",
+    "write_figure": "publish.paper",
     "write_pooled": "pooling",
     "write_summary": "summaries.table",
 }

@@ -281,7 +281,8 @@ def inline(records: Sequence[dict[str, Any]]) -> alt.InlineData:
         for r in records
     ]
     # As text: Altair copies a list, cell by cell, with every mark and every encoding.
-    return alt.InlineData(values=json.dumps(values), format=alt.JsonDataFormat(type="json"))
+    text = json.dumps(values, ensure_ascii=False)
+    return alt.InlineData(values=text, format=alt.JsonDataFormat(type="json"))
 
 
 def ticks(form: str = ",~r", values: Sequence[float] | None = None) -> alt.Axis:

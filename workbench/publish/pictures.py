@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from altair import TopLevelMixin
+from altair.utils.schemapi import debug_mode
+
 from workbench.publish.drawing import draw
 from workbench.publish.figures import plot_bars, plot_forest, plot_grouped_bars, plot_shares
 from workbench.publish.histograms import plot_histogram
@@ -141,6 +144,25 @@ def legend(reading: Reading, chosen: str, language: str) -> str:
 
 
 def _svg(reading: Reading, chosen: str, width: int, language: str) -> str:
+    # The tests hold the charts to the schema; checking each mark again takes a quarter of the time.
+    with debug_mode(False):
+        return draw(plot(reading, chosen, width, language))
+
+
+def plot(reading: Reading, chosen: str, width: int, language: str) -> TopLevelMixin:
+    """Return a reading's figure as a chart.
+
+    Parameters
+    ----------
+    reading
+        What is drawn.
+    chosen
+        Name of the site that is read, "" for all.
+    width
+        Width of the whole figure, px.
+    language
+        Two-letter code.
+    """
     given: dict[str, Any] = {
         "axis": reading.axis,
         "threshold": reading.threshold,
@@ -148,7 +170,7 @@ def _svg(reading: Reading, chosen: str, width: int, language: str) -> str:
         "language": language,
     }
     if reading.figure == "histogram":
-        chart = plot_histogram(
+        return plot_histogram(
             reading.bins,
             reading.quantiles,
             ends=reading.ends,
@@ -156,20 +178,18 @@ def _svg(reading: Reading, chosen: str, width: int, language: str) -> str:
             against=reading.against,
             **given,
         )
-    elif reading.figure == "grouped_bars":
-        chart = plot_grouped_bars(
+    if reading.figure == "grouped_bars":
+        return plot_grouped_bars(
             reading.rows, bands=reading.second_axis, groups=reading.groups, **given
         )
-    elif reading.figure == "shares":
-        chart = plot_shares(reading.rows, chosen=chosen, **given)
-    elif reading.figure == "forest":
+    if reading.figure == "shares":
+        return plot_shares(reading.rows, chosen=chosen, **given)
+    if reading.figure == "forest":
         together = speak(language).say("all_sites")
-        chart = plot_forest(
+        return plot_forest(
             reading.rows, pooled=together, chosen=chosen, write=reading.write, **given
         )
-    else:
-        chart = plot_bars(reading.rows, share_axis=reading.second_axis, chosen=chosen, **given)
-    return draw(chart)
+    return plot_bars(reading.rows, share_axis=reading.second_axis, chosen=chosen, **given)
 
 
 def _framed(drawn: Sequence[str], words: str) -> str:

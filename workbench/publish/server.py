@@ -28,6 +28,8 @@ TEMPLATES = Path(__file__).parents[1] / "resources" / "voila"
 PACKAGE = Path(__file__).parents[2]
 WIDGETS = ("@voila-dashboards/widgets-manager8", "@jupyter-widgets/jupyterlab-manager", "anywidget")
 """Front-end extensions without which a widget does not appear, and does not say so."""
+FILL = 8
+"""Seconds after which a kernel that a reader took is replaced."""
 IDLE = 600
 """Seconds after which the kernel of a closed page is ended."""
 READERS = 6
@@ -121,6 +123,8 @@ def dashboard_command(
         "VoilaConfiguration.allow_template_override": "NO",
         "VoilaConfiguration.allow_theme_override": "NO",
         "VoilaConfiguration.preheat_kernel": "True",
+        # The first reader's kernel needs the processor; the next one finds what it has drawn.
+        "VoilaKernelManager.fill_delay": str(FILL),
         "VoilaConfiguration.strip_sources": "True",
         "VoilaConfiguration.show_tracebacks": "False",
         "VoilaConfiguration.file_allowlist": "[]",

@@ -103,7 +103,7 @@ def render_summary(summary: Summary) -> bytes:
     text = io.StringIO()
     text.write(_MARK.decode() + _header(summary) + "\n")
     writer = csv.writer(text, lineterminator="\n")
-    names = [d.name for d in summary.dimensions]
+    names, fields = [d.name for d in summary.dimensions], summary.fields
     writer.writerow([*names, "variable", "value", "status"])
     columns = [
         zip(
@@ -111,11 +111,11 @@ def render_summary(summary: Summary) -> bytes:
             summary.statuses[name].values.ravel().tolist(),
             strict=True,
         )
-        for name in summary.fields
+        for name in fields
     ]
     cells = itertools.product(*(summary.labels(n) for n in names))
     for cell, *held in zip(cells, *columns, strict=True):
-        for name, (value, status) in zip(summary.fields, held, strict=True):
+        for name, (value, status) in zip(fields, held, strict=True):
             writer.writerow([*cell, name, "" if status in HIDDEN else repr(value), status])
     return text.getvalue().encode()
 
