@@ -175,3 +175,12 @@ def test_a_long_line_is_wrapped_between_words_where_it_may_be():
     text = plain(on_terminal("say('word ' * 30 + 'folder/' * 12, wrap=True)", 60))
     assert max(map(len, text.splitlines()[:-1])) <= 60
     assert "folder/" * 12 in text
+
+
+COUNTED = "with counting('drawing') as done:\n    for i in range(3):\n        done(i, 3)"
+
+
+def test_work_is_counted_on_a_terminal_and_not_in_a_pipe():
+    assert re.search(r"drawing.*2/3", on_terminal("import os\nos.dup2(1, 2)\n" + COUNTED), re.DOTALL)
+    piped = subprocess.run([sys.executable, "-c", DRIVER + COUNTED], capture_output=True, text=True)
+    assert (piped.returncode, piped.stdout, piped.stderr) == (0, "", "")

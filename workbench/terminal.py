@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from textwrap import fill
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,29 @@ def print_card(card: Card) -> None:
 def note(text: str) -> None:
     """Say a line that is no part of what was asked for, on standard error."""
     sys.stderr.write(f"{text}\n")
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how much of some work is done, on standard error, where that is a terminal.
+
+    Parameters
+    ----------
+    what
+        Words for the work.
+
+    Yields
+    ------
+    callable
+        Takes how much is done, and of how much.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    target = Console(stderr=True, highlight=False)
+    with Progress(*columns, console=target, transient=True, disable=not target.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def print_table(

@@ -120,8 +120,14 @@ def test_the_same_releases_make_the_same_bytes(small_study, tmp_path):
     assert (tmp_path / "1.html").read_bytes() == (tmp_path / "2.html").read_bytes()
 
 
+def test_who_waits_is_told_how_much_is_drawn(small_study, tmp_path):
+    told = []
+    write_page(small_study, tmp_path, whole=False, progress=lambda *done: told.append(done))
+    assert told == [(0, 3), (1, 3), (2, 3)]
+
+
 def test_a_folder_gets_a_file_named_after_the_study(small_study, tmp_path, monkeypatch):
-    monkeypatch.setattr("workbench.publish.page.page_html", lambda pages, whole: "<p>")
+    monkeypatch.setattr("workbench.publish.page.page_html", lambda pages, **_: "<p>")
     assert write_page(small_study, tmp_path / "new") == tmp_path / "new" / "small.html"
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["small.html"]
     (tmp_path / "file").write_text("")

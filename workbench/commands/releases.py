@@ -326,7 +326,7 @@ def _write_page(study: Path, out: Path) -> None:
     from workbench.exchange.verification import find_releases
     from workbench.publish.page import write_page
     from workbench.study import read_study
-    from workbench.terminal import note, say
+    from workbench.terminal import counting, note, say
 
     definition = read_study(study)
     number = len(find_releases(definition)) + 1
@@ -334,4 +334,6 @@ def _write_page(study: Path, out: Path) -> None:
         f"Drawing {number} page{'s' * (number > 1)} of {definition.id} "
         f"in {len(definition.languages)} languages; this can take a minute"
     )
-    say(f"Wrote {write_page(definition, out)}")
+    with counting("drawing") as progress:
+        page = write_page(definition, out, progress=progress)
+    say(f"Wrote {page}")

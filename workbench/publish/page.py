@@ -14,7 +14,7 @@ import os
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,11 +28,18 @@ from workbench.study import Study, read_study
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+Progress = Callable[[int, int], None]
 FIRST = "en"
 """Language that is read without a script."""
 
 
-def write_page(study: Study | Path | str, out: Path | str, *, whole: bool = True) -> Path:
+def write_page(
+    study: Study | Path | str,
+    out: Path | str,
+    *,
+    whole: bool = True,
+    progress: Progress = lambda done, total: None,  # noqa: ARG005
+) -> Path:
     """Write a study's dashboard as one self-contained HTML file.
 
     Parameters
@@ -43,6 +50,8 @@ def write_page(study: Study | Path | str, out: Path | str, *, whole: bool = True
         The file, or a folder that gets `<study>.html`.
     whole
         False to leave out the sites' own pages, which is soon done.
+    progress
+        Told how many parts are drawn, and of how many.
 
     Returns
     -------
@@ -58,10 +67,15 @@ def write_page(study: Study | Path | str, out: Path | str, *, whole: bool = True
     """
     definition = study if isinstance(study, Study) else read_study(study)
     target = place(Path(out), f"{definition.id}.html")
-    return write(target, page_html(open_pages(definition), whole=whole))
+    return write(target, page_html(open_pages(definition), whole=whole, progress=progress))
 
 
-def page_html(pages: Pages, *, whole: bool = True) -> str:
+def page_html(
+    pages: Pages,
+    *,
+    whole: bool = True,
+    progress: Progress = lambda done, total: None,  # noqa: ARG005
+) -> str:
     """Return a study's dashboard as one HTML document.
 
     Parameters
@@ -70,6 +84,8 @@ def page_html(pages: Pages, *, whole: bool = True) -> str:
         The parts of the page.
     whole
         False to leave out the sites' own pages.
+    progress
+        Told how many parts are drawn, and of how many.
 
     Returns
     -------
@@ -79,11 +95,11 @@ def page_html(pages: Pages, *, whole: bool = True) -> str:
     study = pages.study
     languages = [code for code in LANGUAGES if code in study.languages]
     sites = ["", *(pages.sites if whole else ())]
-    bodies = {
-        f"{language}-{number}": body(pages, site, language)
-        for language in languages
-        for number, site in enumerate(sites)
-    }
+    variants = [(code, number, site) for code in languages for number, site in enumerate(sites)]
+    bodies = {}
+    for done, (code, number, site) in enumerate(variants):
+        progress(done, len(variants))
+        bodies[f"{code}-{number}"] = body(pages, site, code)
     titles = {code: study.titles.get(code, study.title) for code in languages}
     return document(bodies, titles, sites)
 
