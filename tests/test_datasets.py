@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import tomllib
 from importlib.resources import files
 from pathlib import Path
 
@@ -52,4 +53,7 @@ def test_card_cites_the_collection_as_its_publisher_asks(card: Path):
     text = card.read_text()
     assert f"| Citation | {asked} |" in text
     assert source["source_doi"] in text
+    pins = tomllib.loads((ROOT / "studies/imaging_service/sites.toml").read_text())["site"]
+    (pin,) = [pin for pin in pins if pin["id"] == name]
+    assert pin["citation"] == asked.replace("*", "")
     assert source["license"]["license_short_name"] in text

@@ -47,6 +47,15 @@ def test_the_panel_says_what_it_must(content):
         assert name.split("<")[0].strip() in said
 
 
+def test_the_data_of_each_site_are_cited_as_its_pin_says(content):
+    name = next(iter(content.releases))
+    assert EN.say("cite_data") not in closing_html(content)
+    cited = replace(content, citations={name: "Cui, C. (2021). <i>Images</i>. doi 10.7937/x"})
+    said = closing_html(cited)
+    assert EN.say("cite_data") in said
+    assert "&lt;i&gt;Images&lt;/i&gt;. doi 10.7937/x" in said
+
+
 def made(content, **changes):
     found = Reproduced(
         date=dt.date(2026, 12, 24),

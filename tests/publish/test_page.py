@@ -209,3 +209,14 @@ def test_it_prints(browser, file, tmp_path):
     assert "Not for clinical use" in printed
     assert "Show site" not in printed
     assert str(file.parent) not in printed
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_phone_shows_the_whole_width(browser, file, language):
+    page = browser.new_page(viewport={"width": 360, "height": 800})
+    page.goto(file.as_uri())
+    page.locator("#language").select_option(language)
+    expect(page.locator("main [lang]").first).to_have_attribute("lang", re.compile(language))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.close()

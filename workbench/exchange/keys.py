@@ -21,7 +21,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 from pydantic import Field, model_validator
 
-from workbench.definition.declaration import Declared, Line, Name, read_toml, refusal, validate
+from workbench.definition.declaration import (
+    Declared,
+    Line,
+    Name,
+    Prose,
+    read_toml,
+    refusal,
+    validate,
+)
 from workbench.errors import DefinitionError, ReleaseError, show, suggest
 from workbench.running.disk import require_outside_repository
 
@@ -219,7 +227,7 @@ def signed_by(public: str, signature: bytes, content: bytes) -> bool:
 
 
 class Pin(Declared):
-    """One public key that a study trusts for one site, and when."""
+    """One public key that a study trusts for one site, and when; and how its data are cited."""
 
     id: Name
     name: Line
@@ -228,6 +236,7 @@ class Pin(Declared):
     valid_from: dt.date
     until: dt.date | None = None
     revoked: dt.date | None = None
+    citation: Prose = ""
 
     @property
     def key(self) -> str:

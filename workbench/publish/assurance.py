@@ -39,7 +39,11 @@ def closing_html(content: Content, language: str = "en") -> str:
     ]
     parts = [
         markup.panel(words.say("how_sure"), sure, "how-sure"),
-        markup.panel(words.say("credits"), [markup.definitions(_credits(content, words))], "cite"),
+        markup.panel(
+            words.say("credits"),
+            [markup.definitions(_credits(content, words)), *_citations(content, words)],
+            "cite",
+        ),
     ]
     return markup.page(parts, language)
 
@@ -167,4 +171,13 @@ def _credits(content: Content, words: Words) -> list[tuple[str, str]]:
         (words.say("software"), SOFTWARE.format(version=version("imaging-workbench"))),
         (words.say("licence"), study.licence),
         (words.say("use"), words.say("not_clinical")),
+    ]
+
+
+def _citations(content: Content, words: Words) -> list[str]:
+    if not content.citations:
+        return []
+    return [
+        markup.notes([words.say("cite_data")]),
+        markup.definitions(content.citations.items()),
     ]

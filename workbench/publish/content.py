@@ -13,7 +13,13 @@ from pathlib import Path
 
 from workbench.errors import PoolingError, ReleaseError
 from workbench.exchange.reproduced import Reproduced, read_reproduced
-from workbench.exchange.verification import Release, Verified, find_releases, verify_all
+from workbench.exchange.verification import (
+    Release,
+    Verified,
+    find_releases,
+    read_pins_of,
+    verify_all,
+)
 from workbench.pooled.table import Pooled
 from workbench.pooling import pool
 from workbench.publish.language import say
@@ -57,6 +63,8 @@ class Content:
         Why they do not fit together, or "".
     reproduced
         The last time that all was run again, if that was written down.
+    citations
+        How the data of a site are cited, by its name, where its pin says so.
     """
 
     study: Study
@@ -65,6 +73,7 @@ class Content:
     pooled: Pooled | None
     problem: str = ""
     reproduced: Reproduced | None = None
+    citations: Mapping[str, str] = field(default_factory=dict)
     _alone: dict[str, Pooled] = field(default_factory=dict, repr=False, compare=False)
     _tables: dict[tuple[str, str, bool], Table] = field(
         default_factory=dict, repr=False, compare=False
@@ -205,7 +214,10 @@ def read_content(study: Path | str) -> Content:
     reproduced = None
     with contextlib.suppress(ReleaseError):  # what cannot be read says nothing was reproduced
         reproduced = read_reproduced(definition)
-    return Content(definition, releases, refused, pooled, problem, reproduced)
+    pins = read_pins_of(definition) if releases else ()
+    cited = {pin.id: pin.citation for pin in pins if pin.citation}
+    citations = {n: cited[r.site] for n, r in releases.items() if r.site in cited}
+    return Content(definition, releases, refused, pooled, problem, reproduced, citations)
 
 
 def _verified(study: Study) -> Verified:
