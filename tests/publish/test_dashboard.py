@@ -271,6 +271,22 @@ def test_the_page_in_a_browser(server, browser, width, tmp_path):
     page.close()
 
 
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("asked", "heard"), [("ru-RU", "Все учреждения"), ("zh-CN", "全部机构"), ("fr-FR", "All sites")]
+)
+def test_the_page_speaks_the_readers_language(server, browser, asked, heard):
+    page = browser.new_page(locale=asked)
+    page.set_default_timeout(120_000)
+    page.goto(server.url)
+    page.wait_for_selector(f".wb-page #concentration >> text={heard}")
+    page.wait_for_function("!document.querySelector('.wb-busy')")
+    assert page.inner_text("#activity .wb-scope") == heard
+    page.select_option(".wb-controls >> nth=0 >> select >> nth=1", label="English")
+    page.wait_for_selector(".wb-page #concentration >> text=All sites")
+    page.close()
+
+
 SLOW_SOCKET = """
 // What goes through a web socket arrives five seconds late, in both directions.
 window.WebSocket = class extends WebSocket {

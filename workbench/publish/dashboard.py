@@ -139,7 +139,8 @@ class Page:
     ) -> dict[str, Any]:
         """Return the widgets, and the page as static HTML for whoever has none."""
         bundle: dict[str, Any] = self.widget._repr_mimebundle_(include=include, exclude=exclude)
-        waiting = markup.waiting(say("connecting", self.language))
+        names = {code: name for name, code in self.tongue.options}
+        waiting = markup.waiting(say("connecting", self.language), names)
         parts = (part.value for part in (*self.parts, self.closing))
         page = "".join((self.head.value, waiting, *parts, markup.script()))
         return {**bundle, "text/html": page}

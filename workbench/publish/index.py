@@ -227,8 +227,8 @@ class Index:
     ) -> dict[str, Any]:
         """Return the widgets, and the page as static HTML for whoever has none."""
         bundle: dict[str, Any] = self.widget._repr_mimebundle_(include=include, exclude=exclude)
-        waiting = markup.waiting(say("connecting", self.tongue.value))
-        return {**bundle, "text/html": waiting + self.body.value}
+        waiting = markup.waiting(say("connecting", self.tongue.value), LANGUAGES)
+        return {**bundle, "text/html": waiting + self.body.value + markup.script()}
 
 
 def _title(name: str, question: str, notice: str, language: str) -> str:

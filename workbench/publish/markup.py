@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 
@@ -88,9 +89,21 @@ def lacking(code: str, language: str) -> str:
     return page([f'<p class="wb-lacking" role="status">{escape(text)}</p>'], language)
 
 
-def waiting(text: str) -> str:
-    """Return the place of the controls until the browser has connected them."""
-    return f'<div class="wb-controls wb-waiting"><p role="status">{escape(text)}</p></div>'
+def waiting(text: str, languages: Mapping[str, str]) -> str:
+    """Return the place of the controls until the browser has connected them.
+
+    Parameters
+    ----------
+    text
+        Words for who waits.
+    languages
+        Name by code of those that can be chosen: the script chooses the reader's.
+    """
+    names = escape(json.dumps(languages, ensure_ascii=False))
+    return (
+        f'<div class="wb-controls wb-waiting" data-wb-languages="{names}">'
+        f'<p role="status">{escape(text)}</p></div>'
+    )
 
 
 def notes(texts: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-// Files of figures, light or dark, and what a print says. The page reads without this.
+// Light or dark, the reader's language, files of figures, and what a print says. The page reads without this.
 (() => {
   const root = document.documentElement;
   const page = root.classList;
@@ -19,6 +19,27 @@
   dark.addEventListener("change", mark);
   new MutationObserver(mark).observe(root, { childList: true, subtree: true });
   mark();
+
+  // The reader's language, chosen once, when the choice is connected.
+  const offered = document.querySelector("[data-wb-languages]");
+  if (offered) {
+    const names = JSON.parse(offered.dataset.wbLanguages);
+    const known = (navigator.languages ?? []).map((tag) => tag.slice(0, 2));
+    const name = names[known.find((code) => code in names)];
+    const choose = () => {
+      for (const select of document.querySelectorAll("select")) {
+        const place = [...select.options].findIndex((option) => option.text === name);
+        if (place < 0) continue;
+        watch.disconnect();
+        if (place === select.selectedIndex) return;
+        select.selectedIndex = place;
+        select.dispatchEvent(new Event("change", { bubbles: true }));
+        return;
+      }
+    };
+    const watch = new MutationObserver(choose);
+    if (name) watch.observe(document.body, { childList: true, subtree: true });
+  }
 
   // A figure as a file: what is drawn, on white, with its words, in its own colours.
   const picture = (button) => {
