@@ -59,7 +59,8 @@ lock: .venv/.ready ## resolve the dependencies again
 	sed -i 's/+cpu$$//' requirements.lock
 
 lab: .venv/.ready ## open JupyterLab on notebooks/start_here.ipynb
-	binder/start $(BIN)/jupyter lab notebooks/start_here.ipynb $(LAB)
+	binder/start $(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" \
+	  --LabApp.default_url=/lab/tree/notebooks/start_here.ipynb $(LAB)
 
 picture: .venv/.ready ## draw the picture of a study's page that the README shows (needs Chromium)
 	@page=$$(mktemp -d) && $(BIN)/workbench publish $(FOLDER) --static $$page \

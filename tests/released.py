@@ -119,6 +119,10 @@ class Rows:
     sex: np.ndarray
     value: np.ndarray
 
+    @property
+    def images(self) -> np.ndarray:
+        return np.floor(self.value)
+
 
 def make_rows(seed: int, patients: int = 150, rare: int = 6) -> Rows:
     """Return random rows; the last `rare` patients are the only ones of sex M with modality US."""
@@ -149,7 +153,7 @@ def summarise(study: Study, rows: Rows) -> dict[str, Summary]:
             [modality, sex], {"modality": rows.modality, "sex": rows.sex}, rows.exam, rows.patient
         ),
         "dose": moments.summarise(*of_sex, rows.value, unit="mGy", resolution=0.01),
-        "images": histogram.summarise(*of_sex, rows.value, edges=EDGES, unit="1"),
+        "images": histogram.summarise(*of_sex, rows.images, edges=EDGES, unit="1"),
         "makers": counts.summarise(
             [modality], {"modality": rows.modality}, rows.exam, rows.patient
         ),

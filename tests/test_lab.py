@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -26,6 +28,17 @@ MOST_BYTES = 2**30
 """What Binder gives at least: a server and one dashboard fit into it."""
 DASHBOARD = "voila/render/studies/imaging_service/dashboard.ipynb"
 DATA = re.compile(r"(?:data|blob):")
+
+
+def made() -> list[str]:
+    """Return the command of `make lab`."""
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-n", "lab"],
+        cwd=ROOT, env={k: v for k, v in os.environ.items() if not k.startswith("MAKE")},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    text = done.stdout.replace("\\\n", " ")
+    return shlex.split(text.splitlines()[-1])
 
 
 class Lab:
@@ -45,10 +58,11 @@ class Lab:
         self.process = subprocess.Popen(
             [
                 checkout / "binder" / "start", sys.executable, "-m", "jupyterlab",
+                *(word.replace(str(ROOT), str(checkout)) for word in made()[3:]),
                 "--no-browser", "--allow-root", f"--port={port}", "--ServerApp.port_retries=0",
                 f"--IdentityProvider.token={token}",
             ],
-            cwd=checkout,
+            cwd=folder,
             env=env | jupyter_folders(folder),
             stdout=self.log,
             stderr=subprocess.STDOUT,
@@ -188,13 +202,17 @@ def test_start_hands_on_to_what_it_is_given(tmp_path):
 
 
 def test_make_lab_starts_it_on_the_first_notebook():
-    done = subprocess.run(
-        ["make", "--no-print-directory", "-n", "lab"],
-        cwd=ROOT, env={k: v for k, v in os.environ.items() if not k.startswith("MAKE")},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    line = done.stdout.splitlines()[-1].split()
-    assert line[0] == "binder/start"
+    line = made()
+    assert line[:3] == ["binder/start", ".venv/bin/jupyter", "lab"]
     assert os.access(ROOT / line[0], os.X_OK)
-    assert (ROOT / line[-1]).is_file()
-    assert line[-1] == "notebooks/start_here.ipynb"
+    assert f"--ServerApp.root_dir={ROOT}" in line
+    first = "notebooks/start_here.ipynb"
+    assert f"--LabApp.default_url=/lab/tree/{first}" in line
+    assert (ROOT / first).is_file()
+
+
+def test_the_tree_holds_the_studies_and_the_first_page_is_the_first_notebook(lab):
+    held = {entry["name"] for entry in json.loads(lab.get("api/contents"))["content"]}
+    assert {"notebooks", "studies"} <= held
+    with urllib.request.urlopen(lab.base + lab.token, timeout=60) as answer:
+        assert urlsplit(answer.geturl()).path == "/lab/tree/notebooks/start_here.ipynb"

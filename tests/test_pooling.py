@@ -44,7 +44,7 @@ def quantile_of(rows, sex, q):
     for r in rows:
         first = np.unique(r.exam, return_index=True)[1]
         held = np.ones(first.size, bool) if sex == "all" else r.sex[first] == "FM".index(sex)
-        values.append(r.value[first][held])
+        values.append(r.images[first][held])
     return np.percentile(np.concatenate(values), 100 * q)
 
 

@@ -261,10 +261,16 @@ WRONG = [
     ),
     (('figure = "bars"', 'figure = "pie"'), "section.activity.figure", "bars, grouped_bars"),
     (
+        ('figure = "bars"', 'figure = "bars"\naxis = { en = "Images" }'),
+        "section",
+        "names what a histogram is of",
+    ),
+    (
         ('title = { en = "What is done"', 'title = { de = "Was"'),
         "section.activity.title",
         "Unknown language 'de'",
     ),
+    (("limits = { en =", "limits = { de ="), "study.limits", "Unknown language 'de'"),
     (('lead = "Your name', 'lead = "Your\\u202ename'), "study.lead", "control character"),
     (("[policy]", "[polcy]"), "polcy", "Did you mean 'policy'"),
     (("[study]", "[study"), "study.toml", "Not valid TOML"),
@@ -363,6 +369,28 @@ def test_the_check_reads_who_takes_part(folder, text, words):
     (folder / "sites.toml").unlink()
     found = [f for f in read_study(folder).check() if f.rule == "participants"]
     assert [f.level for f in found] == ["review"]
+
+
+def test_an_open_study_says_what_its_numbers_do_not_show(folder):
+    def found():
+        return [(f.level, f.message) for f in read_study(folder).check() if f.rule == "limits"]
+
+    digest = read_study(folder).digest
+    assert found() == [("pass", "What the numbers do not say is told, or the study is not open")]
+    edit(folder, ("limits = {", "limits_ = {"), ("limits_ = {", "# limits = {"))
+    assert read_study(folder).limits == {}
+    assert [level for level, _ in found()] == ["pass"]  # a draft
+    assert read_study(folder).digest == digest  # what is said of the numbers changes none
+    edit(folder, ('status = "draft"', 'status = "open"'))
+    assert found() == [("review", "Nothing says what the numbers of this study do not show")]
+    edit(folder, ("# limits = {", 'limits = { en = "A" } # {'))
+    assert [level for level, _ in found()] == ["fail", "fail"]  # Russian and Chinese are missing
+
+
+def test_the_lead_is_a_text_by_language(folder):
+    assert read_study(folder).leads == {"en": "Your name, your institution"}
+    edit(folder, ('lead = "Your name, your institution"', 'lead = { en = "A", zh = "协调中心" }'))
+    assert (read_study(folder).lead, read_study(folder).leads["zh"]) == ("A", "协调中心")
 
 
 def test_steps_come_in_an_order_in_which_they_can_run(folder):

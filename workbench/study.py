@@ -107,8 +107,18 @@ class Study(Displayed):
 
     @property
     def lead(self) -> str:
-        """Who answers for the study."""
+        """Who answers for the study, in English."""
+        return self.file.study.lead["en"]
+
+    @property
+    def leads(self) -> Mapping[str, str]:
+        """Who answers for the study, by language."""
         return self.file.study.lead
+
+    @property
+    def limits(self) -> Mapping[str, str]:
+        """What the numbers do not say, in one line by language; empty if nothing is said."""
+        return self.file.study.limits
 
     @property
     def licence(self) -> str:
@@ -280,8 +290,8 @@ class Study(Displayed):
     def digest(self) -> str:
         """Sha256 of all that decides what a site computes.
 
-        That is study.toml without status, pool and dashboard, the codelists, and the code cells
-        of the steps. What is said about the numbers later can change without a new release.
+        That is study.toml without status, limits, pool and dashboard, the codelists, and the code
+        cells of the steps. What is said about the numbers later can change without a new release.
 
         Raises
         ------
@@ -289,7 +299,7 @@ class Study(Displayed):
             When a notebook cannot be read.
         """
         declared = plain(self.file.model_dump(exclude={"pool", "dashboard"}))
-        del declared["study"]["status"]
+        del declared["study"]["status"], declared["study"]["limits"]
         content = {
             "study": declared,
             "codelists": {n: d.codelist.digest for n, d in self.dimensions.items() if d.codelist},

@@ -34,6 +34,22 @@ def test_edges_become_half_open_labels(age):
     )
 
 
+@pytest.mark.parametrize("language", ["en", "ru", "zh"])
+def test_an_age_is_told_in_whole_years_and_nothing_else_is(language):
+    def told(**more):
+        found = declare(**more)
+        return [found.label(label, language) for label in found.labels[:-2]]
+
+    assert told(edges=[0, 1, 5, 60, 70], unit="a") == ["0", "1–4", "5–59", "60–69", "≥70"]
+    assert told(edges=[0, 0.5, 5], unit="a") == ["0–<0.5", "0.5–<5", "≥5"]
+    assert told(edges=[0, 10], unit="MB") == ["0–<10", "≥10"]
+
+
+def test_names_are_those_of_a_codelist():
+    with pytest.raises(ValidationError, match="goes with a codelist"):
+        declare(edges=[0, 5], names=True)
+
+
 def test_numbers_find_their_interval(age):
     values = [0, 4.999, 5, 84, 85, 130, 130.1, -0.1, np.inf, -np.inf, np.nan]
     expected = [
@@ -89,7 +105,7 @@ def test_each_number_lies_in_its_interval(values):
 
 def test_labels_are_told_in_words(age):
     assert [age.label(x, "ru") for x in ("[0,5)", "[85,inf)", "other", "all")] == [
-        "0–<5",
+        "0–4",
         "≥85",
         "Другое",
         "Все",

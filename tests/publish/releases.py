@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -25,7 +27,8 @@ title = { en = "A small imaging service", ru = "Небольшая служба"
 question = { en = "What is done, for whom, on which devices, and how large is it?" }
 version = "1.2"
 status = "open"
-lead = "A. Researcher"
+lead = { en = "A. Researcher", ru = "А. Исследователь" }
+limits = { en = "Made up: no patient is behind it.", ru = "Выдумано.", zh = "纯属虚构。" }
 licence = "CC-BY-4.0"
 
 [dimensions.modality]
@@ -36,6 +39,7 @@ label = { en = "Modality", ru = "Модальность", zh = "检查模态" }
 
 [dimensions.manufacturer]
 codelist = "codelists/manufacturer.csv"
+names = true
 one_per = "exam"
 zeros = "public"
 label = { en = "Manufacturer", ru = "Производитель", zh = "制造商" }
@@ -187,7 +191,10 @@ DASHBOARD = (
 
 
 def write_study(
-    folder: Path, sites: dict[str, tuple[str, int]] | None = None, reason_of: str = "west"
+    folder: Path,
+    sites: dict[str, tuple[str, int]] | None = None,
+    reason_of: str = "west",
+    policies: Mapping[str, Policy] = MappingProxyType({}),
 ) -> Path:
     """Write the study, its keys and a release of every site; return its folder."""
     sites = SITES if sites is None else sites
@@ -209,7 +216,7 @@ def write_study(
         manifest = make_manifest(
             study,
             site,
-            Policy(),
+            policies.get(site, Policy()),
             site=SiteMark(id=site, name=name, kind="pretend"),
             created=dt.date(2026, 11, 1 + seed % 20),
             not_answered=reasons,

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from tests.publish.releases import write_study
+from workbench.disclosure.policy import Policy
 from workbench.exchange.reproduced import Reproduced, write_reproduced
 from workbench.publish.assurance import closing_html, refusal_words, status_line
 from workbench.publish.content import Refusal, read_content
@@ -30,7 +32,7 @@ def test_the_panel_says_what_it_must(content):
         "5 of 6 releases verified",
         "Demo keys, which are public",
         "fewer than 10 patients",
-        "rounded to 5",
+        "rounded to multiples of 5",
         "no confidence interval",
         "Not reproduced yet",
         "integrity, not origin",
@@ -47,6 +49,17 @@ def test_the_panel_says_what_it_must(content):
         assert name.split("<")[0].strip() in said
 
 
+def test_the_rounding_in_force_is_that_of_the_releases(tmp_path):
+    names = {"one": ("One", 300), "two": ("Two", 300)}
+    strict = {"one": Policy(10, 10)}
+    made = read_content(write_study(tmp_path / "two", names, policies=strict))
+    assert made.study.policy.rounding == 5
+    assert "rounded to multiples of 5–10" in text(closing_html(made))
+    names.pop("two")
+    alone = read_content(write_study(tmp_path / "one", names, policies=strict))
+    assert "rounded to multiples of 10" in text(closing_html(alone))
+
+
 def test_the_data_of_each_site_are_cited_as_its_pin_says(content):
     name = next(iter(content.releases))
     assert EN.say("cite_data") not in closing_html(content)
@@ -54,6 +67,13 @@ def test_the_data_of_each_site_are_cited_as_its_pin_says(content):
     said = closing_html(cited)
     assert EN.say("cite_data") in said
     assert "&lt;i&gt;Images&lt;/i&gt;. doi 10.7937/x" in said
+
+
+def test_the_lead_is_named_in_the_readers_language_else_in_english(content):
+    said = text(closing_html(content, "ru"))
+    assert said.count("А. Исследователь") == 2  # as the lead, and in the citation
+    assert "A. Researcher" not in said
+    assert text(closing_html(content, "zh")).count("A. Researcher") == 2
 
 
 def made(content, **changes):

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -13,7 +14,7 @@ from workbench.publish.assurance import closing_html
 from workbench.publish.content import read_content
 from workbench.publish.dashboard import show
 from workbench.publish.parts import header_html, refusal_html, section_html
-from workbench.publish.server import serve
+from workbench.publish.server import TEMPLATES, serve
 
 SECTIONS = ("activity", "patients", "devices", "images", "description", "concentration")
 
@@ -63,6 +64,18 @@ def test_the_head_says_what_it_must(content):
     assert f"<dd>{suppressed}<small>" in html
     answer = re.search(r'<p class="wb-answer">(.*?)</p>', html)[1]
     assert "2,985 (2,975–2,995) of 7,160 (7,150–7,170) exams" in answer
+
+
+@pytest.mark.parametrize("language", ["en", "ru", "zh"])
+def test_below_the_answer_stands_what_the_numbers_do_not_say(content, language):
+    html = header_html(content, language)
+    limits = f'</p><p class="wb-limits">{content.study.limits[language]}</p>'
+    assert html.index("wb-answer") < html.index(limits)
+    silent = content.study.file.study.model_copy(update={"limits": {}})
+    file = content.study.file.model_copy(update={"study": silent})
+    assert "wb-limits" not in header_html(
+        replace(content, study=replace(content.study, file=file)), language
+    )
 
 
 @pytest.mark.parametrize("name", SECTIONS)
@@ -136,7 +149,8 @@ def test_one_site_only_and_sites_that_tell_nothing_make_sense(tmp_path, sites, t
         parse(html)
         assert "nan" not in re.sub(r"<[^>]*>", " ", html).lower().split()
     assert told in pages[2]
-    assert ("wb-answer" in pages[0]) == (told == "CT comes first")
+    silent = "Every number above zero is suppressed" in pages[0]
+    assert silent == (told != "CT comes first")
     assert f"{len(sites)} of {len(sites)} release" in pages[0]
 
 
@@ -218,7 +232,9 @@ def test_importing_the_dashboard_loads_nothing_heavy():
 
 @pytest.fixture(scope="module")
 def server(small_study, tmp_path_factory):
-    with serve(small_study, log=tmp_path_factory.mktemp("log") / "voila.log", wait=120) as running:
+    log = tmp_path_factory.mktemp("log") / "voila.log"
+    # A page that a test closes may keep its kernel until the idle time is over.
+    with serve(small_study, log=log, wait=120, readers=40) as running:
         yield running
 
 
@@ -285,6 +301,55 @@ def test_the_page_speaks_the_readers_language(server, browser, asked, heard):
     page.select_option(".wb-controls >> nth=0 >> select >> nth=1", label="English")
     page.wait_for_selector(".wb-page #concentration >> text=All sites")
     page.close()
+
+
+@pytest.mark.browser
+def test_the_tab_speaks_the_language_that_is_chosen_and_a_choice_is_kept(server, browser):
+    reader = browser.new_context(locale="en-GB")
+    page = reader.new_page()
+    page.set_default_timeout(120_000)
+
+    def heard(words, language, title):
+        page.wait_for_selector(f".wb-page #concentration >> text={words}")
+        page.wait_for_function("!document.querySelector('.wb-busy')")
+        assert page.get_attribute("html", "lang") == language
+        assert page.title() == title
+
+    page.goto(server.url)
+    heard("All sites", "en", "A small imaging service")
+    chosen = ".wb-controls >> nth=0 >> select >> nth=1"
+    page.select_option(chosen, label="中文")
+    heard("全部机构", "zh", "小型影像检查服务")
+    page.reload()
+    heard("全部机构", "zh", "小型影像检查服务")
+    page.goto("about:blank")
+    page.goto(f"{server.url}#language=ru")  # an address says more than what was chosen before
+    heard("Все учреждения", "ru", "Небольшая служба")
+    page.select_option(chosen, label="English")
+    heard("All sites", "en", "A small imaging service")
+    assert page.url.endswith("#language=en")
+    reader.close()
+
+
+@pytest.mark.browser
+def test_a_browser_that_keeps_nothing_hears_its_own_language(server, browser):
+    reader = browser.new_context(locale="zh-CN")
+    reader.add_init_script(
+        "Object.defineProperty(window, 'localStorage', { get() { throw new Error('refused'); } });"
+    )
+    page = reader.new_page()
+    page.set_default_timeout(120_000)
+    page.goto(server.url)
+    page.wait_for_selector(".wb-page #concentration >> text=全部机构")
+    page.select_option(".wb-controls >> nth=0 >> select >> nth=1", label="Русский")
+    page.wait_for_selector(".wb-page #concentration >> text=Все учреждения")
+    reader.close()
+
+
+def test_without_a_script_the_page_says_so_in_every_language():
+    text = (TEMPLATES / "nbconvert/templates/workbench/index.html.j2").read_text()
+    said = re.search(r"<noscript>(.*?)</noscript>", text, re.DOTALL).group(1)
+    assert re.findall(r'<p lang="(..)">[^<]*JavaScript', said) == ["en", "ru", "zh"]
 
 
 SLOW_SOCKET = """

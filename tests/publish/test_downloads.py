@@ -37,7 +37,7 @@ def test_every_number_of_the_table_is_a_line(reading):
     assert head == ["Modality", "Quantity", "Value", "From", "To", "Unit", "Status", "Rule"]
     ct = next(r for r in lines if r["Modality"] == "CT" and r["Quantity"] == "Exams")
     assert (ct["Value"], ct["From"], ct["To"], ct["Unit"]) == ("2985", "2975", "2995", "1")
-    assert (ct["Status"], ct["Rule"]) == ("rounded", "rounded, the range holds the exact figure")
+    assert (ct["Status"], ct["Rule"]) == ("rounded", "rounded, the range holds the exact number")
     part = next(r for r in lines if r["Modality"] == "CT" and r["Quantity"] == "Share of exams")
     assert part["Unit"] == "%"
     assert float(part["Value"]) == pytest.approx(100 * 2985 / 7160)

@@ -9,7 +9,7 @@ import pytest
 from workbench.publish.drawing import draw
 from workbench.publish.figures import plot_bars, plot_forest, plot_grouped_bars, plot_shares
 from workbench.publish.histograms import plot_histogram
-from workbench.publish.marks import SUPPRESSED, Bin, Cell, Quantile, Row
+from workbench.publish.marks import SUPPRESSED, Bin, Cell, Quantile, Row, comparable
 from workbench.publish.panels import INK, NARROW, ON_PALETTE, PALETTE, WIDE
 
 HOSTILE = '"><script>alert(1)</script>{{7*7}}'
@@ -117,6 +117,35 @@ def test_histogram_axis_shows_edges_not_positions():
     drawn = texts(draw(charts(WIDE)["histogram"]))
     assert {"1", "10", "100"} <= set(drawn)
     assert "median 5 (1–10)" in drawn
+
+
+def test_whole_numbers_are_written_below_the_bin_that_holds_them():
+    chart = plot_histogram(BINS, [], ends=ENDS, axis="Share, %", values="Images", whole=True)
+    assert {"≤0", "1–9", "10–99"} <= set(texts(draw(chart)))
+    tips = [v["tip"].split(":")[0] for v in drawn_values(chart) if "tip" in v]
+    assert set(tips) == {"≤0", "1–99", "≥100"}
+
+
+def test_all_sites_are_drawn_only_where_they_are_told_as_finely():
+    part, fine = Cell(0.055, 0.05, 0.06), [Bin(i, i + 1, Cell(0.1, 0.1, 0.1)) for i in range(13)]
+    coarse = [Bin(0, 13, part)]
+    kept = comparable(fine, coarse)
+    assert [b.cell.shown for b in kept] == [False]
+    given = {"ends": range(14), "axis": "Share, %", "values": "Images"}
+    assert "mark-line" not in draw(plot_histogram(fine, [], against=kept, **given))
+    assert "mark-line" in draw(plot_histogram(fine, [], against=fine, **given))
+    assert comparable(coarse, fine) == tuple(fine)
+    assert comparable(coarse, coarse) == tuple(coarse)
+
+
+def test_a_long_title_of_a_panel_takes_two_lines():
+    title = "Компьютерная рентгенография: доля исследований, %"
+    drawn = draw(plot_histogram(BINS, [], ends=ENDS, axis=title, values="N", width=NARROW))
+    said = "".join(t for t in ET.fromstring(drawn).itertext())
+    assert "…" not in said
+    for word in title.split():
+        assert word in said
+    assert title not in said  # in one line
 
 
 def lightness(colour):

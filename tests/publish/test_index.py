@@ -49,6 +49,8 @@ def test_the_page_tells_of_each(lines, language):
     words = " ".join(said(text))
     assert " ".join(lines["small"].findings[language].split()) in words
     assert lines["small"].titles[language] in words
+    limits = lines["small"].limits[language]
+    assert text.index('class="wb-finding"') < text.index(f'<p class="wb-limits">{limits}</p>')
     assert "broken" in words
     assert "Northern University Hospital" in words
     assert 'href="small.html"' in text

@@ -40,7 +40,9 @@ def fields(text):
 
 
 def test_all_words_that_are_asked_for_exist_and_none_is_left_over():
-    asked = set(re.findall(r'(?:\bsay|words\.count)\(\s*"([a-zA-Z0-9_]+)"', SOURCE))
+    asked = set(
+        re.findall(r'(?:\bsay|\b_say|words\.count)\((?:scope,)?\s*"([a-zA-Z0-9_]+)"', SOURCE)
+    )
     assert len(asked) > 40
     assert asked <= set(messages("en"))
     unused = {k for k in messages("en") if f'"{k}"' not in SOURCE and not k.startswith(MADE)}
@@ -89,6 +91,24 @@ def test_words_are_written_in_the_script_of_the_language(language):
     for key, message in messages(language).items():
         text = message.string if isinstance(message.string, str) else message.string[0]
         assert re.search(script, text) or key in without, key
+
+
+def test_one_word_stands_for_one_thing():
+    """An exam is no study; a range is no bin of a histogram; a figure is drawn."""
+    of_exams = {"per_exam", "share_bin", "read_quantiles", "count_exams", "of_exams", "n_exams"}
+    wrong = {
+        "en": "exact figure",
+        "ru": "[Ии]сследовани[еяйю]|интервале",
+        "zh": "真实值|舍入|校验|披露检查",
+    }
+    for language, pattern in wrong.items():
+        for key, message in messages(language).items():
+            texts = [message.string] if isinstance(message.string, str) else message.string
+            found = [text for text in texts if re.search(pattern, text)]
+            assert not found or key in of_exams, (language, key)
+    assert (
+        speak("ru").say("verify_of", n="5", of="6 выпусков") == "Прошло проверку: 5 из 6 выпусков"
+    )
 
 
 @pytest.mark.parametrize(

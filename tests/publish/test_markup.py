@@ -138,6 +138,29 @@ def test_a_section_is_saved_under_a_name_that_says_what_it_is(opened, kind, tmp_
         assert height > 200
 
 
+@pytest.mark.parametrize("width", [1400, 390])
+def test_a_saved_figure_has_its_legend_and_caption_within_it(opened, width, browser, tmp_path):
+    page = opened("all", width)
+    with page.expect_download() as waiting:
+        page.click("#patients [data-wb-save=svg]")
+    waiting.value.save_as(tmp_path / "saved.svg")
+    saved = browser.new_page()
+    saved.goto((tmp_path / "saved.svg").as_uri())
+    said = saved.evaluate("[...document.querySelectorAll('svg > text')].map((t) => t.textContent)")
+    words = page.locator("#patients .wb-legend li > span").all_inner_texts()
+    assert len(words) >= 3
+    for one in words:
+        assert one in " ".join(said)
+    assert "A small imaging service · For whom · All sites" in " ".join(said)
+    assert saved.locator("svg > svg").count() == len(words)  # the mark of each
+    outside = """[...document.querySelectorAll('svg > text, svg > svg')].filter((e) => {
+        const box = e.getBoundingClientRect(), all = document.rootElement.getBoundingClientRect();
+        return box.right > all.right + 1 || box.bottom > all.bottom + 1;
+    }).map((e) => e.textContent)"""
+    assert saved.evaluate(outside) == []
+    saved.close()
+
+
 def test_a_print_has_no_controls_and_says_when_and_from_where(opened, browser):
     page = opened("all")
     page.evaluate("history.replaceState(null, '', '?token=secret#x')")

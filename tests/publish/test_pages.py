@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from workbench.publish import content
-from workbench.publish.pages import Pages
+from workbench.publish.pages import Pages, write_whole
 from workbench.study import read_study
 
 
@@ -25,6 +25,15 @@ def test_what_is_kept_is_what_would_be_drawn_and_needs_no_release(small_study, f
     again = Pages(study, folder)
     assert [ask(again) for ask in asked] == drawn
     assert not [path for path in folder.iterdir() if path.suffix != ".html"]
+
+
+def test_no_part_is_left_of_what_cannot_be_kept(folder):
+    (folder / "taken.html").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_whole(folder / "taken.html", "x")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(folder / "new.html", "\ud800")
+    assert [path.name for path in folder.iterdir()] == ["taken.html"]
 
 
 def test_a_changed_release_is_read_anew(small_study, folder, tmp_path):

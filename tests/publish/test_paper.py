@@ -1,6 +1,7 @@
 """Paper: a section's figure is the dashboard's, and a file that needs nothing of the machine."""
 
 import struct
+import xml.etree.ElementTree as ET
 
 import altair as alt
 import pytest
@@ -23,6 +24,25 @@ def test_a_figure_is_written_in_every_language(tmp_path, language):
     assert height > 400
     said = {"en": "Exams", "ru": "Исследования", "zh": "检查数"}[language]
     assert said in write_figure(chart, tmp_path / "a.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("width", [960, 350])
+def test_a_file_has_the_legend_and_whose_numbers_they_are(small_study, tmp_path, width):
+    for language, last in (("en", "For whom · All sites"), ("zh", "全部机构")):
+        chart = plot_section(small_study, "patients", language=language, width=width)
+        drawn = write_figure(chart, tmp_path / "a.svg").read_text(encoding="utf-8")
+        root = ET.fromstring(drawn)
+        words = [t.text for t in root if t.tag.endswith("text")]
+        legend = [said for _, said in chart.usermeta["legend"]]
+        assert len(legend) >= 3
+        for said in (*legend, last):
+            assert said.replace(" ", "") in "".join(words).replace(" ", "")
+        heights = [float(t.get("y")) for t in root if t.tag.endswith("text")]
+        assert heights == sorted(heights)
+        assert heights[-1] < float(root.get("height"))
+        write_figure(chart, tmp_path / "a.png", scale=1)
+    plain = alt.Chart(inline([{}])).mark_point()
+    assert ET.fromstring(write_figure(plain, tmp_path / "b.svg").read_text()).tag.endswith("svg")
 
 
 def test_what_nobody_has_is_refused_with_the_nearest_name(tmp_path):

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from workbench.publish import pictures
 from workbench.publish.content import read_content
 from workbench.publish.language import speak
 from workbench.publish.marks import SUPPRESSED, Cell, enough
@@ -68,6 +69,30 @@ def test_a_suppressed_number_shows_its_range_and_that_it_is_hidden():
     assert entry(Cell(math.nan, 1, 9, "suppressed"), EN).detail == "1–9"
     assert entry(SUPPRESSED, EN).hidden
     assert entry(Cell(3, 3, 3), EN).detail == ""
+
+
+def test_a_plain_number_is_named_as_the_section_says(small_study):
+    content = read_content(small_study)
+    section = content.study.section("images")
+    named = section.model_copy(update={"axis": {"en": "Images per exam", "ru": "Снимков"}})
+    axes = [
+        read(one, content.scope(one, "", language)).second_axis
+        for one, language in ((section, "en"), (named, "en"), (named, "ru"), (named, "zh"))
+    ]
+    assert axes == ["Number per exam", "Images per exam", "Снимков", "Images per exam"]
+
+
+def test_all_sites_say_nothing_where_they_are_told_more_coarsely(small_study):
+    content = read_content(small_study)
+    section = content.study.section("images")
+    name = "Northern University Hospital"
+    found = read(section, content.scope(section, name))
+    whole = [(b.start, b.stop) for b in found.bins if b.cell.shown]
+    for b in found.against:
+        inside = any(start <= b.start and b.stop <= stop for start, stop in whole)
+        assert not b.cell.shown or inside or b.stop == b.start + 1
+    left = pictures.legend(found, name, "en")
+    assert ("no line where" in left) == any(not b.cell.shown for b in found.against)
 
 
 def test_zeros_of_some_sites_are_not_read_as_the_answer_of_all(small_study):

@@ -15,9 +15,9 @@ from workbench.publish.sentences import span
 def finding(small_study):
     content = read_content(small_study)
 
-    def said(name, site=""):
+    def said(name, site="", language="en"):
         section = content.study.section(name)
-        return read(section, content.scope(section, site)).finding
+        return read(section, content.scope(section, site, language)).finding.replace("\xa0", " ")
 
     return said
 
@@ -35,15 +35,38 @@ def test_of_one_site_nothing_is_said_about_others(finding):
     assert "Between sites" not in text
 
 
+def test_a_label_is_written_small_inside_a_sentence_and_a_name_is_not(finding):
+    assert "Of all patients: female " in finding("patients")
+    assert finding("patients", language="ru").startswith(
+        "Самая многочисленная группа — женский, 40–59 лет: "
+    )
+    assert finding("description").startswith("Age is stated in ")
+    assert " exams, body part in only " in finding("description")
+    assert finding("description", language="ru").startswith("Чаще всего указано «возраст»: ")
+    assert finding("activity", language="ru").startswith("На первом месте — КТ: ")
+    assert "the share of Alpha Imaging runs" in finding("devices")
+    assert finding("devices", language="ru").startswith("На первом месте — Альфа: ")
+
+
+@pytest.mark.parametrize(
+    ("label", "said"), [("0", "0 лет"), ("1–4", "1–4 года"), ("60–61", "60–61 год")]
+)
+def test_years_take_the_form_of_the_last_number(small_study, label, said):
+    content = read_content(small_study)
+    scope = content.scope(content.study.section("patients"), "", "ru")
+    assert scope.with_unit("age_band", label) == said
+    assert scope.with_unit("sex", label) == label
+
+
 def test_what_is_not_stated_is_no_largest_group(finding):
     text = finding("patients")
-    assert text.startswith("The largest group is Female, 40–<60 years: ")
+    assert text.startswith("The largest group is female, 40–59 years: ")
     assert "Not stated" not in text
 
 
 def test_quantiles_have_their_interval_and_method_free_words(finding):
     assert finding("images").startswith("Over all exams: median ")
-    assert "(50–100), 90th percentile " in finding("images")
+    assert "(50–99), 90th percentile " in finding("images")
 
 
 def test_an_open_interval_is_not_written_as_a_number():

@@ -1,6 +1,7 @@
 """Tables: cells by label, shares and concentration with intervals that hold the truth."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tests.publish.releases import SITES, summarise
 from workbench.publish.content import read_content
 from workbench.publish.marks import SUPPRESSED, Cell
 from workbench.publish.tables import Table, herfindahl, open_pooled, open_view, share
+from workbench.summaries.grid import Grid
 
 BASE = 5
 
@@ -89,6 +91,20 @@ def test_bins_are_shares_of_one_whole(content):
     assert places == sorted(places)
     assert table.place(math.inf) == len(ends) - 1
     assert table.place(-math.inf) == 0
+
+
+def test_a_whole_number_stands_in_the_middle_of_its_bin(content):
+    held = {"value": 2, "low": 2, "high": 4, "how": "rounded", "hidden": 0}
+    values = {name: np.array([[v]]) for name, v in held.items()}
+    tree = Grid((1.0, 2.0, 3.0, 5.0))
+    table = Table({"bin": {tree.root: 0}}, {"median": 0}, values, tree, whole=True)
+    found = table.quantile("median", "median")
+    assert (found.place, found.low, found.high) == (2.5, 2, 4)  # bins [2,3) and [3,5)
+    split = replace(table, whole=False).quantile("median", "median")
+    assert (split.place, split.low, split.high) == (2, 2, 3.5)
+    output = content.study.output("images_per_exam")
+    assert open_pooled(content.pooled, output.name, output.edges).whole
+    assert open_view(next(iter(content.releases.values())), output.name).whole
 
 
 def test_an_unknown_label_is_not_applicable(content):

@@ -21,9 +21,9 @@ quantiles = st.one_of(st.floats(0, 1), st.sampled_from([0, 0.05, 0.1, 0.25, 0.5,
 numbers = st.one_of(st.floats(-20, 120), st.sampled_from([*EDGES, 3.0]))
 
 
-def one_cell(values, edges=EDGES):
+def one_cell(values, edges=EDGES, unit="1"):
     rows = np.arange(len(values))
-    return histogram.summarise([], {}, rows, rows, values, edges=edges, unit="1")
+    return histogram.summarise([], {}, rows, rows, values, edges=edges, unit=unit)
 
 
 @given(tables())
@@ -62,6 +62,37 @@ def test_the_bound_is_no_wider_than_the_bins_of_two_neighbours(values, q, method
     assert (low, high) == (ends[lower - 1], ends[upper])
 
 
+WHOLE = (0, 1, 2, 3, 5, 10, 30)
+
+
+@given(st.lists(st.integers(-3, 40), min_size=1, max_size=40), quantiles, methods)
+@example([1, 2, 2, 2, 2], 0.5, "linear")
+@example([1, 2, 4, 5], 0.5, "hazen")
+def test_the_bound_of_whole_numbers_holds_the_exact_percentile(values, q, method):
+    exact = np.quantile(values, q, method=method)
+    estimate, low, high = (x.item() for x in quantile(one_cell(values, WHOLE), q, method))
+    assert low <= exact <= high
+    assert math.isnan(estimate) or low <= estimate <= high
+    if low == high:
+        assert estimate == exact
+    rank = np.quantile(np.arange(len(values)), q, method=method)
+    first, last = np.sort(values)[[math.floor(rank), math.ceil(rank)]]
+    if first in (0, 1, 2) and last in (0, 1, 2):  # bins that are one wide tell them as they are
+        assert (low, high) == (first, last)
+
+
+def test_megabytes_are_not_whole_numbers():
+    _, low, high = quantile(one_cell([2.1, 2.5, 2.9], [1, 2, 3], unit="MB"), 0.5)
+    assert (low.item(), high.item()) == (2, 3)
+
+
+def test_a_fraction_among_whole_numbers_is_refused():
+    with pytest.raises(DefinitionError, match="no whole number") as error:
+        one_cell([1, 2.5, np.nan], [1, 2, 3])
+    assert "2.5" not in str(error.value)
+    assert one_cell([1, 2.5], [0, 0.5, 3]).data.exams.max() == 2
+
+
 @given(
     st.lists(numbers, min_size=1, max_size=40),
     quantiles,
@@ -95,7 +126,7 @@ def test_quantiles_of_several_cells_keep_their_labels():
     )
     estimate, low, high = quantile(s, 0.5)
     assert low.sel(sex=["F", "M"]).values.tolist() == [0, 10]
-    assert high.sel(sex=["F", "M"]).values.tolist() == [10, 20]
+    assert high.sel(sex=["F", "M"]).values.tolist() == [9, 19]
     assert all(math.isnan(x.sel(sex="other")) for x in (estimate, low, high))
 
 
@@ -107,7 +138,7 @@ def test_bounds_of_nothing_known_are_missing():
 
 
 def test_values_on_and_outside_the_edges():
-    s = one_cell([-1, 0, 9.99, 10, 11, np.nan], edges=[0, 10])
+    s = one_cell([-1, 0, 9.99, 10, 11, np.nan], edges=[0, 10], unit="MB")
     assert s.data.exams.sel(bin=["[-inf,0)", "[0,10)", "[10,inf)"]).values.tolist() == [1, 2, 2]
     assert s.data.exams.sel(bin="[-inf,inf)").item() == 5
 
@@ -186,7 +217,9 @@ def test_quantiles_of_three_sites_are_those_of_all(shared_data):
     coarse = combine(
         *(
             one_cell(
-                pd.read_csv(shared_data / "tables" / f"cnsim_site{site}.csv").LAB_HDL, [0, 1, 2]
+                pd.read_csv(shared_data / "tables" / f"cnsim_site{site}.csv").LAB_HDL,
+                [0, 1, 2],
+                "mmol/L",
             )
             for site in (1, 2, 3)
         )

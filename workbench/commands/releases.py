@@ -267,7 +267,11 @@ def publish(
         ),
     ] = None,
 ) -> None:
-    """Serve the dashboard of a study on this machine, or write it as a file."""
+    """Serve the dashboard of a study on this machine, or write it as a file.
+
+    Of a folder of studies, their index is served. Exit code 9 if --static left out a study of such
+    a folder that cannot be read.
+    """
     import shlex
 
     from workbench.exchange.verification import find_releases
@@ -278,6 +282,7 @@ def publish(
     if static is not None:
         _write_pages(study, static)
         return
+    definition = None if _holds_studies(study) else read_study(study)
     if show_only:
         chosen = port or 8866
         command = dashboard_command(study, chosen)
@@ -286,12 +291,17 @@ def publish(
         if verbose:
             say(f"The same without the workbench, and without a token:\n{shlex.join(command)}")
         return
-    if not find_releases(read_study(study)):
+    if definition is not None and not find_releases(definition):
         say("There is nothing to show yet: the study has no release. Before this:")
         print_next(study, ["key FILE", "run", "release", "verify", "pool"])
     with serve(study, port, token=not anyone, base_url=base_url, origin=origin) as server:
         say(f"{server.url}\nCtrl-C stops it.")
         server.process.wait()
+
+
+def _holds_studies(folder: Path) -> bool:
+    """Tell whether a folder is none of a study, but holds some."""
+    return not (folder / "study.toml").exists() and any(folder.glob("*/study.toml"))
 
 
 def _write_pages(study: Path, out: Path) -> None:
@@ -315,25 +325,29 @@ def _write_pages(study: Path, out: Path) -> None:
             todo="Name a folder",
         )
     for line in lines:
-        if line.problem:
-            note(f"{line.folder} gets no page: {line.problem}")
-        else:
+        if line.titles:
             _write_page(study / line.folder, out / f"{line.folder}.html")
+        else:
+            note(f"{line.folder} gets no page: {line.problem}")
     say(f"Wrote {write_index(study, out)}")
+    if not all(line.titles for line in lines):
+        raise typer.Exit(REFUSALS)
 
 
 def _write_page(study: Path, out: Path) -> None:
     from workbench.exchange.verification import find_releases
-    from workbench.publish.page import write_page
+    from workbench.publish.page import sites_of, write_page
     from workbench.study import read_study
     from workbench.terminal import counting, note, say
 
     definition = read_study(study)
-    number = len(find_releases(definition)) + 1
-    note(
-        f"Drawing {number} page{'s' * (number > 1)} of {definition.id} "
-        f"in {len(definition.languages)} languages; this can take a minute"
-    )
+    choices, languages = len(find_releases(definition)) + 1, len(definition.languages)
+    parts = f"{choices * languages} part{'s' * (choices * languages > 1)}"
+    sites = f"all sites and {choices - 1} alone" if choices > 1 else "no site"
+    tongues = f"{languages} language{'s' * (languages > 1)}"
+    note(f"Drawing {definition.id} in {parts}: {sites}, in {tongues}")
     with counting("drawing") as progress:
         page = write_page(definition, out, progress=progress)
     say(f"Wrote {page}")
+    if apart := sum(1 for _ in sites_of(page).glob("*.html")):
+        say(f"  and {apart} pages of single sites in {sites_of(page)}: pass them on together")

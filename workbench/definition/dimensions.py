@@ -31,6 +31,8 @@ RESERVED_DIMENSIONS = frozenset(
     | {"n_sites", "n_suppressed", "exams", "patients", "total", "square", "mean", "sd", "share"}
 )
 """Names that Summaries and their tables use for something else."""
+YEARS = "a"
+"""UCUM unit of an age."""
 LABELS_OF_OTHER = {"en": "Other", "ru": "Другое", "zh": "其他"}
 LABELS_OF_MISSING = {"en": "Not stated", "ru": "Не указано", "zh": "未说明"}
 Edges = Annotated[list[float], Field(min_length=2, max_length=1001)]
@@ -57,6 +59,7 @@ class DimensionTable(Declared):
     unit: Line | Literal[""] = ""
     one_per: Literal["patient", "exam", "none"] = "exam"
     zeros: Literal["public", "protected"] = "protected"
+    names: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> DimensionTable:
@@ -70,6 +73,8 @@ class DimensionTable(Declared):
             check_edges(self.edges)
         if self.maximum is not None and (self.edges is None or self.maximum < self.edges[-1]):
             raise refusal("'maximum' fits no edges", "Write it with edges, not below the last one")
+        if self.names and self.codelist is None:
+            raise refusal("'names' goes with a codelist", "Remove names")
         if (self.calendar is None) != (self.first is None) or (self.first is None) != (
             self.last is None
         ):
@@ -97,6 +102,8 @@ class StudyDimension:
         Largest value that is believed; larger ones become `other`.
     column
         The column it is made from, or "" for the one of its own name.
+    proper
+        True if its labels are names, which keep their capital inside a sentence.
     """
 
     dimension: Dimension
@@ -105,6 +112,7 @@ class StudyDimension:
     edges: tuple[float, ...] = ()
     maximum: float = math.inf
     column: str = ""
+    proper: bool = False
 
     @property
     def name(self) -> str:
@@ -142,7 +150,13 @@ class StudyDimension:
         if not self.edges:
             return code
         low, high = code[1:-1].split(",")
-        return f"≥{low}" if high == "inf" else f"{low}–<{high}"
+        if high == "inf":
+            return f"≥{low}"
+        if self.dimension.unit == YEARS and all(edge.is_integer() for edge in self.edges):
+            # Nobody says "60 to below 70" of an age: whole years, the last one included.
+            last = f"{float(high) - 1:g}"
+            return low if low == last else f"{low}–{last}"
+        return f"{low}–<{high}"
 
     def encode(self, values: Iterable[object]) -> npt.NDArray[np.int32]:
         """Return for each value the position of its label.
@@ -261,4 +275,6 @@ def make_dimension(name: str, table: DimensionTable, folder: Path) -> StudyDimen
         labels, source = (*months, OTHER, MISSING), "calendar"
     dimension = Dimension(name, labels, table.one_per, table.zeros, table.unit, source)
     maximum = math.inf if table.maximum is None else table.maximum
-    return StudyDimension(dimension, dict(table.label), codelist, edges, maximum, table.column)
+    return StudyDimension(
+        dimension, dict(table.label), codelist, edges, maximum, table.column, table.names
+    )

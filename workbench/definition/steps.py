@@ -34,7 +34,8 @@ class Output:
     population
         What a Summary counts; Summaries of one population at a site count the same exams.
     unit, resolution, edges
-        What the kind needs: UCUM unit, step of the integer sums, edges of the base bins.
+        What the kind needs: UCUM unit, step of the integer sums, edges of the base bins. Unit "1"
+        with whole edges says that a histogram is of whole numbers.
     zeros
         "public" if an empty interval of a histogram may be published as empty.
     requires

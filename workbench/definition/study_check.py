@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from workbench.definition.notebook_source import NotebookSource, parse
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def check_study(study: Study) -> list[Finding]:
     """Return the findings about a study, fails first, and one pass for each rule that holds."""
-    found = [*check_notebooks(study), *_labels(study), *_papers(study), *_participants(study)]
+    found = [*check_notebooks(study), *_labels(study), *_limits(study)]
+    found += [*_papers(study), *_participants(study)]
     failed = {finding.rule for finding in found}
     found += [
         Finding("pass", rule, message)
@@ -27,6 +28,7 @@ def check_study(study: Study) -> list[Finding]:
             ("parameters", "Every step takes the parameters that the study declares"),
             ("outputs", "Notebooks name declared outputs only"),
             ("labels", "Every label is there in every language"),
+            ("limits", "What the numbers do not say is told, or the study is not open"),
             ("protocol", "There is a protocol"),
             ("participants", "The sites' keys can be read"),
         )
@@ -209,14 +211,28 @@ def _labels(study: Study) -> Iterable[Finding]:
     for section in study.sections:
         for key, texts in (("title", section.title), ("question", section.question)):
             yield from _texts(study, texts, f"study.toml, dashboard.section.{section.id}.{key}")
+        if section.axis:
+            where = f"study.toml, dashboard.section.{section.id}.axis"
+            yield from _texts(study, section.axis, where)
 
 
-def _texts(study: Study, texts: dict[str, str], where: str) -> Iterable[Finding]:
+def _limits(study: Study) -> Iterable[Finding]:
+    where = "study.toml, study.limits"
+    if study.limits:
+        yield from _texts(study, study.limits, where, "limits")
+    elif study.status == "open":
+        what = "Nothing says what the numbers of this study do not show"
+        yield Finding("review", "limits", what, where, todo="Write limits = { en = … }, in a line")
+
+
+def _texts(
+    study: Study, texts: Mapping[str, str], where: str, rule: str = "labels"
+) -> Iterable[Finding]:
     for language in study.languages:
         if language not in texts:
             yield Finding(
                 "fail",
-                "labels",
+                rule,
                 f"The text in {language} is missing",
                 where,
                 todo=f"Write {language} = …",

@@ -54,8 +54,9 @@ class StudyTable(Declared):
     question: Texts
     version: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]{0,31}$")]
     status: Literal["draft", "open", "closed"]
-    lead: Line
+    lead: Texts
     licence: Line
+    limits: Texts = Field(default_factory=dict)
     languages: list[Language] = Field(
         default_factory=lambda: list(get_args(Language)), min_length=1, max_length=3
     )
@@ -165,9 +166,14 @@ class Section(Declared):
     dimension: Name | None = None
     dimensions: list[Name] = Field(default_factory=list, max_length=2)
     top: Annotated[int, Field(ge=1, le=100)] | None = None
+    axis: Texts = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check(self) -> Section:
+        if self.axis and self.figure != "histogram":
+            raise refusal(
+                f"'axis' of the section {self.id!r} names what a histogram is of", "Remove axis"
+            )
         if (self.dimension is None) == (not self.dimensions):
             raise refusal(
                 f"The section {self.id!r} needs 'dimension' or 'dimensions'", "Write one of them"

@@ -20,7 +20,7 @@ from workbench.pooled.quantiles import (
 from workbench.pooled.table import QUANTITY, blank, fill
 from workbench.pooled.told import Told
 from workbench.statistics.bounds import Bounds
-from workbench.summaries.grid import Grid, merge_bounds
+from workbench.summaries.grid import Grid, merge_bounds, whole_numbers
 from workbench.summaries.histogram import grid_of
 
 Array = NDArray[np.float64]
@@ -41,7 +41,8 @@ def pool_histogram(sites: Sequence[Told]) -> xr.Dataset:
     the patients of a merged bin lie anywhere between the larger half and the sum. The quantiles
     need no merging: each site's own bins bound how many of its exams lie below each edge. One is
     given only where the threshold of exams and of patients lies on both sides of it, and where at
-    least one end of it is known.
+    least one end of it is known. Of whole numbers the bin [a, b) holds a to b - 1: there the
+    quantile is read as one of these, and is exact where both ends are the same.
 
     Parameters
     ----------
@@ -63,7 +64,8 @@ def pool_histogram(sites: Sequence[Told]) -> xr.Dataset:
             for what in ("hidden", "exact", "silent")
         }
         fill(data, place, value, Bounds(low, high), **said)
-    _fill_quantiles(data, tree, sites, merged["exams"])
+    whole = whole_numbers(first.attributes["unit"], tree.edges)
+    _fill_quantiles(data, tree, sites, merged["exams"], whole=whole)
     spoken = [_spoken(site) for site in sites]
     telling = [_tells(site) for site in sites]
     dropped = np.zeros([len(axis) for axis in labels], bool)
@@ -81,7 +83,12 @@ def pool_histogram(sites: Sequence[Told]) -> xr.Dataset:
 
 
 def _fill_quantiles(
-    data: xr.Dataset, tree: Grid, sites: Sequence[Told], exams: Sequence[_Merged]
+    data: xr.Dataset,
+    tree: Grid,
+    sites: Sequence[Told],
+    exams: Sequence[_Merged],
+    *,
+    whole: bool,
 ) -> None:
     nodes = [_nodes(site, part) for site, part in zip(sites, exams, strict=True)]
     sides = [count_sides(tree, one) for one in nodes]
@@ -98,13 +105,15 @@ def _fill_quantiles(
         for place, q in enumerate(QUANTILES.values(), start=len(COUNTS)):
             low, high = quantile_ends(tree.edges, under, over, q)
             read = float(np.clip(read_off(tree, value[cell], q), low, high))
-            if np.isinf([low, high]).all():
-                continue
-            if holds_threshold(
+            if np.isinf([low, high]).all() or not holds_threshold(
                 tree, patients, least=least[cell], place=read, q=q, threshold=threshold
             ):
-                _put(data, (*cell, 0, place), {"value": read, "low": low, "high": high})
-                _put(data, (*cell, 0, place), _origin(data, (*cell, 0, 0)))
+                continue
+            if whole:  # k fills (k, k + 1]
+                high -= 1
+                read = float(np.clip(np.ceil(read) - 1, low, high))
+            _put(data, (*cell, 0, place), {"value": read, "low": low, "high": high})
+            _put(data, (*cell, 0, place), _origin(data, (*cell, 0, 0), known=low == high))
 
 
 def _nodes(site: Told, exams: _Merged) -> Nodes:
@@ -183,8 +192,8 @@ def _put(data: xr.Dataset, at: tuple[int, ...], figure: Mapping[str, object]) ->
         data[name].values[at] = value
 
 
-def _origin(data: xr.Dataset, at: tuple[int, ...]) -> dict[str, object]:
-    """Return how a quantile came about: as the exams did, but it is never exact."""
+def _origin(data: xr.Dataset, at: tuple[int, ...], *, known: bool) -> dict[str, object]:
+    """Return how a quantile came about: as the exams did, but only one that is known is exact."""
     how = str(data["how"].values[at])
     sites = {name: data[name].values[at] for name in ("n_sites", "n_suppressed")}
-    return {"how": "rounded" if how == "exact" else how, **sites}
+    return {"how": "exact" if known else "rounded" if how == "exact" else how, **sites}

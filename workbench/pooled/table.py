@@ -23,7 +23,7 @@ Mask = NDArray[np.bool_]
 QUANTITY = "quantity"
 """Name of the last dimension of a pooled table: what the figure is of."""
 HOW = ("exact", "rounded", "estimated")
-"""How a figure came about: told as it is by every site; rounded by some; hidden by some."""
+"""How a figure came about: known as it is; rounded by some sites; hidden by some."""
 NUMBERS = ("value", "low", "high")
 
 

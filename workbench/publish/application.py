@@ -31,8 +31,8 @@ from voila.static_file_handler import MultiStaticFileHandler, TemplateStaticFile
 from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
+from workbench.publish.document import templates
 from workbench.publish.language import LANGUAGES, say
-from workbench.publish.page import templates
 from workbench.publish.pages import FOLDER, digest_of
 
 MESSAGES = ["comm_open", "comm_msg", "comm_close", "comm_info_request", "kernel_info_request"]
@@ -70,6 +70,7 @@ class Reader(TornadoVoilaHandler):  # type: ignore[misc]
                 await super().get(None)
             finally:
                 app.waiting -= 1
+                app.given &= set(app.kernel_manager.list_kernel_ids())
             return
         self.set_header("Cache-Control", "no-store")
         if app.static.is_file():
@@ -109,6 +110,15 @@ class Dashboard(Voila):  # type: ignore[misc]
         self.token: str | None = os.environ.pop("JUPYTER_TOKEN", self.token)  # kernels are not told
         settings: dict[str, Any] = super().init_settings()
         self.kernel_manager.allowed_message_types = MESSAGES
+        self.given: set[str] = set()
+        give = self.kernel_manager.get_rendered_notebook
+
+        async def remember(*notebook: Any, **options: Any) -> Any:  # noqa: ANN401
+            task, rendered, kernel = await give(*notebook, **options)
+            self.given.add(kernel)
+            return task, rendered, kernel
+
+        self.kernel_manager.get_rendered_notebook = remember
         settings.update(dashboard=self, allow_origin=self.origin)
         return settings
 
@@ -179,7 +189,8 @@ class Dashboard(Voila):  # type: ignore[misc]
         pool = manager._pools.get(notebook, [])
         if pool and pool[0].done() and (pool[0].exception() or _kernel(pool[0]) not in manager):
             pool.pop(0)  # it ended, or never began
-        if len(manager) - len(pool) >= self.readers:
+        # One who waits may have been given a kernel already: who comes then waits a little longer.
+        if sum(kernel in manager for kernel in self.given) + self.waiting >= self.readers:
             return False
         manager.fill_if_needed(0, notebook)
         return not ready or (pool[0].done() and pool[0].result()["task"].done())

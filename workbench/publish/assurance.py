@@ -74,7 +74,7 @@ def _facts(content: Content, words: Words) -> list[tuple[str, str]]:
     study = content.study
     kinds = {release.kind for release in content.releases.values()}
     fewer = words.count("fewer_patients", content.threshold)
-    policy = words.say("policy", fewer=fewer, rounding=words.number(study.policy.rounding))
+    policy = words.say("policy", fewer=fewer, rounding=words.between(*content.rounding))
     found = [
         (words.say("releases"), _verified(content, words)),
         (words.say("keys"), words.run_on(words.say(f"keys_{kind}") for kind in sorted(kinds))),
@@ -164,10 +164,11 @@ def _credits(content: Content, words: Words) -> list[tuple[str, str]]:
     day = content.day
     dated = "" if day is None else f" {words.date(day)}."
     number = words.say("version", version=study.version)
+    lead = study.leads.get(words.code, study.lead)
     return [
-        (words.say("lead"), study.lead),
+        (words.say("lead"), lead),
         (words.say("contributors"), "; ".join(content.releases) or "–"),
-        (words.say("citation"), f"{study.lead}. {title} ({study.id}), {number}.{dated}"),
+        (words.say("citation"), f"{lead}. {title} ({study.id}), {number}.{dated}"),
         (words.say("software"), SOFTWARE.format(version=version("imaging-workbench"))),
         (words.say("licence"), study.licence),
         (words.say("use"), words.say("not_clinical")),

@@ -23,7 +23,7 @@ from workbench.exchange.verification import (
 from workbench.pooled.table import Pooled
 from workbench.pooling import pool
 from workbench.publish.language import say
-from workbench.publish.marks import ABSENT, Cell
+from workbench.publish.marks import ABSENT, SUPPRESSED, Cell
 from workbench.publish.scope import Scope
 from workbench.publish.tables import Table, open_pooled, open_view
 from workbench.study import Section, Study, read_study
@@ -86,6 +86,13 @@ class Content:
         return min((p.threshold for p in policies), default=self.study.policy.threshold)
 
     @property
+    def rounding(self) -> tuple[int, int]:
+        """To multiples of what the releases round counts: the least, and the most."""
+        bases = [release.policy.rounding for release in self.releases.values()]
+        bases = bases or [self.study.policy.rounding]
+        return min(bases), max(bases)
+
+    @property
     def day(self) -> dt.date | None:
         """The day of the latest release."""
         return max((r.manifest.created for r in self.releases.values()), default=None)
@@ -103,15 +110,12 @@ class Content:
         Returns
         -------
         Cell
-            From the first table of counts that tells it.
+            From the first table of counts that tells it; suppressed if none does.
         """
         tables = self.releases[site].tables if site else self.pooled.tables if self.pooled else {}
-        for name, table in tables.items():
-            if table.kind == "counts":
-                cell = self._table(name, site).cell(quantity)
-                if cell.shown:
-                    return cell
-        return ABSENT
+        counts = [name for name, table in tables.items() if table.kind == "counts"]
+        cells = [self._table(name, site).cell(quantity) for name in counts]
+        return next((cell for cell in cells if cell.shown), SUPPRESSED if cells else ABSENT)
 
     def alone(self, site: str) -> Pooled:
         """Return the release of one site as a pooled result, with all intervals and quantiles."""
@@ -147,7 +151,7 @@ class Content:
         return Scope(
             together,
             tables,
-            site,
+            site if sum(table is not None for table in tables.values()) > 1 else "",
             self.study.dimensions,
             output.unit,
             language,

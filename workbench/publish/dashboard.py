@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,14 +95,14 @@ class Page:
         for part, html in zip(self.parts, sections, strict=True):
             part.value = html
 
-    def _set_head(self, head: str, sites: Sequence[str]) -> None:
+    def _set_head(self, head: str, sites: Iterable[str]) -> None:
         lack = markup.lacking(self.lacking, self.language) if self.lacking else ""
         self.head.value = markup.style() + lack + head
         self.site.unobserve(self._site_chosen, "value")  # the site stays, only its words change
         self.site.options = [(say("all_sites", self.language), ""), *((s, s) for s in sites)]
         self.site.value = self._site
         self.site.observe(self._site_chosen, "value")
-        self.site.disabled = not sites
+        self.site.disabled = len(self.site.options) == 1
         self.site.description = say("show_site", self.language)
         self.tongue.description = say("language", self.language)
 

@@ -76,7 +76,7 @@ def file_name(study: str, section: str, site: str, day: dt.date | None) -> str:
     return "_".join(re.sub(r"[^\w.-]+", "-", part) for part in parts if part)
 
 
-def links(reading: Reading, name: str) -> str:
+def links(reading: Reading, name: str, *, drawn: bool = True) -> str:
     """Return the files of a section as links: the numbers, and the figure as SVG and PNG.
 
     The figure is made a file in the browser, from what is drawn there: only its buttons are here.
@@ -87,6 +87,8 @@ def links(reading: Reading, name: str) -> str:
         What stands in the table.
     name
         What `file_name` returned.
+    drawn
+        True if there is a figure.
 
     Returns
     -------
@@ -100,7 +102,8 @@ def links(reading: Reading, name: str) -> str:
         f'<a download="{escape(name)}.csv" href="data:text/csv;charset=utf-8;base64,{content}">'
         f"{numbers}</a>"
     )
-    figures = {kind: escape(words.say("save_figure", kind=kind.upper())) for kind in ("svg", "png")}
+    kinds = ("svg", "png") if drawn else ()
+    figures = {kind: escape(words.say("save_figure", kind=kind.upper())) for kind in kinds}
     buttons = "".join(
         f'<button type="button" data-wb-save="{kind}" data-wb-name="{escape(name)}">{said}</button>'
         for kind, said in figures.items()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import altair as alt
 
 from workbench.publish.language import speak
+from workbench.publish.lettering import drawn_width
 from workbench.publish.marks import Cell, Row
 from workbench.publish.panels import (
     ACCENT,
@@ -27,7 +28,6 @@ from workbench.publish.panels import (
     at,
     bar_panel,
     dot_panel,
-    drawn_width,
     finish,
     hatched,
     initials,

@@ -10,6 +10,7 @@ from typing import Any
 import altair as alt
 
 from workbench.publish.language import Words, speak
+from workbench.publish.lettering import drawn_width
 from workbench.publish.marks import Bin, Quantile
 from workbench.publish.panels import (
     ACCENT,
@@ -34,6 +35,7 @@ def plot_histogram(
     ends: Sequence[float],
     axis: str,
     values: str,
+    whole: bool = False,
     against: Sequence[Bin] = (),
     threshold: int = FLOOR,
     width: int = WIDE,
@@ -54,6 +56,8 @@ def plot_histogram(
         Ends of the declared bins, infinite where a bin is open.
     axis, values
         Titles of the share and of the binned value, with units.
+    whole
+        True if the values are whole numbers: a bin from 2 to 5 holds 2 to 4.
     against
         Bins of all sites together, drawn as an outline over those of one.
     threshold, width, language
@@ -65,10 +69,12 @@ def plot_histogram(
         The chart.
     """
     inner, height = width - 60, 280 if width > 600 else 220
-    first, last = min(b.start for b in (*bins, *against)), max(b.stop for b in (*bins, *against))
+    spanned = (*bins, *(b for b in against if b.cell.shown))
+    first, last = min(b.start for b in spanned), max(b.stop for b in spanned)
     scale = alt.Scale(domain=[first, last], nice=False)
     words = speak(language)
-    edges = _edge_ticks(ends, (first, last), values, inner, words)
+    scaled = (_bin_ticks if whole else _edge_ticks)(ends, (first, last), inner, words)
+    edges = _axis(scaled, values)
     drawn = [
         {
             "start": b.start,
@@ -77,7 +83,7 @@ def plot_histogram(
             "shown": b.cell.shown,
             "middle": (b.start + b.stop) / 2,
             "tip": tip_of(
-                [words.between(ends[b.start], ends[b.stop])],
+                [words.between(ends[b.start], ends[b.stop] - whole)],
                 b.cell,
                 words,
                 words.percent,
@@ -111,13 +117,13 @@ def plot_histogram(
 
 def _outline(bins: Sequence[Bin], scale: alt.Scale) -> list[alt.Chart]:
     """Return bins as a stepped line; it stops where a bin is not told."""
+    if not any(b.cell.shown for b in bins):
+        return []
     steps: list[dict[str, Any]] = []
     for b in bins:
         height = 100 * b.cell.value / (b.stop - b.start) if b.cell.shown else math.nan
         steps += [{"at": b.start, "value": height, "n": 2 * len(steps)}]
         steps += [{"at": b.stop, "value": height, "n": 2 * len(steps)}]
-    if not steps:
-        return []
     line = alt.Chart(inline(steps)).mark_line(color=INK, strokeWidth=2)
     return [line.encode(x=alt.X("at:Q", scale=scale), y=alt.Y("value:Q"), order=alt.Order("n:Q"))]
 
@@ -149,15 +155,30 @@ def _quantile(
 
 
 def _edge_ticks(
-    ends: Sequence[float], span: tuple[int, int], title: str, room: float, words: Words
-) -> alt.Axis:
+    ends: Sequence[float], span: tuple[int, int], room: float, words: Words
+) -> dict[float, str]:
+    """Return what is written between the bins, by place."""
     first, last = span
     every = max(1, math.ceil((last - first) * 42 / room))
     finite = [i for i in range(first, last + 1) if math.isfinite(ends[i])]
-    written = {str(i): words.number(ends[i]) for i in finite[::every]}
+    return {i: words.number(ends[i]) for i in finite[::every]}
+
+
+def _bin_ticks(
+    ends: Sequence[float], span: tuple[int, int], room: float, words: Words
+) -> dict[float, str]:
+    """Return the whole numbers that each bin holds, written in its middle."""
+    first, last = span
+    written = {i + 0.5: words.between(ends[i], ends[i + 1] - 1) for i in range(first, last)}
+    widest = max(map(drawn_width, written.values()))
+    every = max(1, math.ceil((last - first) * (widest + 8) / room))
+    return dict(list(written.items())[::every])
+
+
+def _axis(written: dict[float, str], title: str) -> alt.Axis:
     return alt.Axis(
         title=title,
-        values=[int(i) for i in written],
-        labelExpr=f"({json.dumps(written)})['' + datum.value]",
+        values=list(written),
+        labelExpr=f"({json.dumps(written, ensure_ascii=False)})['' + datum.value]",
         grid=False,
     )

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from workbench.errors import DefinitionError, WorkbenchError
 from workbench.publish import markup
+from workbench.publish.document import document, place, write
 from workbench.publish.language import LANGUAGES, say, speak
-from workbench.publish.page import document, place, write
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Line:
         Name of its folder.
     titles, questions
         By language; empty where the definition cannot be read.
+    limits
+        What the numbers do not say, by language; empty if nothing is said.
     status, version
         As the definition has them.
     sites
@@ -42,6 +44,7 @@ class Line:
     folder: str
     titles: Mapping[str, str] = field(default_factory=dict)
     questions: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, str] = field(default_factory=dict)
     status: str = ""
     version: str = ""
     sites: tuple[str, ...] = ()
@@ -95,6 +98,7 @@ def _line(folder: Path) -> Line:
         folder.name,
         {code: study.titles.get(code, study.title) for code in LANGUAGES},
         {code: study.questions.get(code, study.question) for code in LANGUAGES},
+        study.limits,
         study.status,
         study.version,
         tuple(content.releases),
@@ -164,7 +168,7 @@ def write_index(folder: Path | str, out: Path | str) -> Path:
     }
     bodies = {f"{code}-0": index_html(lines, pages, code) for code in LANGUAGES}
     titles = {code: say("index_title", code) for code in LANGUAGES}
-    return write(target, document(bodies, titles, [""]))
+    return write(target, document(bodies, titles))
 
 
 def show(folder: Path | str, language: str = "en") -> Index:
@@ -247,6 +251,8 @@ def _section(line: Line, page: str, language: str) -> str:
     sites = words.count("n_sites", len(line.sites))
     finding = line.findings.get(language, "")
     parts = [markup.finding(finding)]
+    if finding:
+        parts.append(markup.limits(line.limits.get(language, line.limits.get("en", ""))))
     if not finding and not line.refused:
         parts.append(markup.state(words.say("no_release"), line.problem))
     if line.sites:

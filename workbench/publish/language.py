@@ -271,6 +271,17 @@ def say(key: str, language: str = "en", **values: object) -> str:
     return speak(language).say(key, **values)
 
 
+def lowered(words: str) -> str:
+    """Return words with a small letter at their beginning, unless an abbreviation stands there.
+
+    Examples
+    --------
+    >>> [lowered(text) for text in ("Body part", "CT", "X-ray angiography", "Мужчины", "男")]
+    ['body part', 'CT', 'X-ray angiography', 'мужчины', '男']
+    """
+    return words[:1].lower() + words[1:] if words[1:2].islower() else words
+
+
 def capital(words: str) -> str:
     """Return words with a capital at their beginning."""
     return words[:1].upper() + words[1:]

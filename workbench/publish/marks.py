@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 NEEDED = 3
@@ -149,3 +149,30 @@ def enough(cells: Iterable[Cell]) -> bool:
     False
     """
     return sum(cell.shown for cell in cells) >= NEEDED
+
+
+def comparable(bins: Sequence[Bin], against: Sequence[Bin]) -> tuple[Bin, ...]:
+    """Return the bins of all sites that are told as finely as those of one; others tell nothing.
+
+    The mean of a wider bin would be read as the share in each of the bins that it joins.
+
+    Parameters
+    ----------
+    bins
+        Bins of the site.
+    against
+        Bins of all sites together.
+
+    Examples
+    --------
+    >>> part = Cell(0.5, 0.5, 0.5)
+    >>> [b.cell.shown for b in comparable([Bin(0, 2, part), Bin(2, 3, part), Bin(3, 4, part)],
+    ...                                   [Bin(0, 2, part), Bin(2, 4, part)])]
+    [True, False]
+    """
+
+    def fine(b: Bin) -> bool:
+        inside = any(o.cell.shown and o.start <= b.start and b.stop <= o.stop for o in bins)
+        return inside or b.stop == b.start + 1
+
+    return tuple(b if fine(b) else replace(b, cell=ABSENT) for b in against)

@@ -50,6 +50,11 @@ def headline(label: str, answer: str) -> str:
     return f'<p class="wb-answer"><strong>{escape(label)}</strong> {escape(answer)}</p>'
 
 
+def limits(text: str) -> str:
+    """Return in one line what the numbers do not say."""
+    return f'<p class="wb-limits">{escape(text)}</p>' if text else ""
+
+
 def assured(line: str, link: str) -> str:
     """Return in one line how sure the numbers are, with the way to the panel that says more."""
     if not line:

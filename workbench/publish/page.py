@@ -1,36 +1,25 @@
-"""Page: a study's dashboard as one file, which is read without a server and printed.
+"""Page: a study's dashboard as a file, which is read without a server and printed.
 
-All sites together, in English, stand in the file as plain HTML, so that it reads without a script.
-Every other choice of site and language is packed beside it and opened by the file's own script; the
-file refuses to run any other script, and to fetch anything.
+All sites together stand in the file, and each site alone as well, in every language. Where that is
+more than a file should hold, each site has a file of its own, which the choice of site leads to.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-import os
 import sys
-import tempfile
-import zlib
-from collections.abc import Callable, Iterable, Mapping
-from importlib.resources import files
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from workbench.errors import UsageError
-from workbench.publish import markup
-from workbench.publish.language import LANGUAGES, say
+from workbench.publish.document import COMMON, document, is_ours, place, write
+from workbench.publish.language import LANGUAGES
 from workbench.publish.pages import Pages, open_pages
 from workbench.study import Study, read_study
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
 Progress = Callable[[int, int], None]
-FIRST = "en"
-"""Language that is read without a script."""
+LARGEST = 3_000_000
+"""Bytes of a file that a mail or a slow line takes."""
 
 
 def write_page(
@@ -38,6 +27,7 @@ def write_page(
     out: Path | str,
     *,
     whole: bool = True,
+    largest: int = LARGEST,
     progress: Progress = lambda done, total: None,  # noqa: ARG005
 ) -> Path:
     """Write a study's dashboard as one self-contained HTML file.
@@ -50,6 +40,8 @@ def write_page(
         The file, or a folder that gets `<study>.html`.
     whole
         False to leave out the sites' own pages, which is soon done.
+    largest
+        Bytes above which each site gets a file of its own, in the folder `<file>_sites`.
     progress
         Told how many parts are drawn, and of how many.
 
@@ -63,11 +55,28 @@ def write_page(
     DefinitionError
         If the study cannot be read.
     UsageError
-        If the file cannot be written.
+        If the file cannot be written, or another would be lost.
     """
     definition = study if isinstance(study, Study) else read_study(study)
     target = place(Path(out), f"{definition.id}.html")
-    return write(target, page_html(open_pages(definition), whole=whole, progress=progress))
+    pages = open_pages(definition)
+    parts = draw_parts(pages, whole=whole, progress=progress)
+    titles = titles_of(definition)
+    sites = ["", *(pages.sites if whole else ())]
+    text, apart = document(parts, titles, sites), {}
+    folder = sites_of(target)
+    if len(sites) > 1 and len(text.encode()) > largest:
+        names = [f"{pages.sites[site]}.html" for site in sites[1:]]
+        there = _addresses(target.name, *(f"{folder.name}/{name}" for name in names))
+        text = document(_of(0, parts), titles, sites, addresses=there)
+        there = _addresses(f"../{target.name}", *names)
+        for number, name in enumerate(names, start=1):
+            own = _of(number, parts)
+            apart[folder / name] = document(own, titles, sites, shown=number, addresses=there)
+    for path, html in apart.items():  # first, so that every choice leads somewhere
+        write(path, html)
+    _remove(set(folder.glob("*.html")) - set(apart))
+    return write(target, text)
 
 
 def page_html(
@@ -92,138 +101,68 @@ def page_html(
     str
         HTML that names no other file and no other machine.
     """
+    parts = draw_parts(pages, whole=whole, progress=progress)
+    return document(parts, titles_of(pages.study), ["", *(pages.sites if whole else ())])
+
+
+def draw_parts(pages: Pages, *, whole: bool, progress: Progress) -> dict[str, str]:
+    """Return what a document of these pages is made of, as `document` takes it."""
     study = pages.study
-    languages = [code for code in LANGUAGES if code in study.languages]
     sites = ["", *(pages.sites if whole else ())]
-    variants = [(code, number, site) for code in languages for number, site in enumerate(sites)]
-    bodies = {}
-    for done, (code, number, site) in enumerate(variants):
-        progress(done, len(variants))
-        bodies[f"{code}-{number}"] = body(pages, site, code)
-    titles = {code: study.titles.get(code, study.title) for code in languages}
-    return document(bodies, titles, sites)
+    places = range(len(study.sections))
+    parts: dict[str, str] = {}
+    total = len(titles_of(study)) * len(sites)
+    for language in titles_of(study):
+        for number, site in enumerate(sites):
+            progress(len(parts), total)
+            parts[f"{language}-{number}"] = "".join(
+                pages.section(place, site, language) for place in places
+            )
+    for language in titles_of(study):
+        above, below = (f"{language}-{name}" for name in COMMON)
+        parts |= {above: pages.head(language), below: pages.closing(language)}
+    return parts
 
 
-def body(pages: Pages, site: str, language: str) -> str:
-    """Return all that one reader sees: the head, each question answered for a site, and the end."""
-    sections = (
-        pages.section(number, site, language) for number in range(len(pages.study.sections))
-    )
-    return "".join((pages.head(language), *sections, pages.closing(language)))
-
-
-def document(bodies: Mapping[str, str], titles: Mapping[str, str], sites: Iterable[str]) -> str:
-    """Return an HTML document that shows one of several bodies.
-
-    Parameters
-    ----------
-    bodies
-        HTML by `<language>-<number of the site>`; `en-0` is shown first.
-    titles
-        Title of the document by language.
-    sites
-        Names that are chosen from; the first is all together.
-    """
-    from markupsafe import Markup
-
-    first = f"{FIRST}-0"
-    scripts = [_resource("page.js"), markup.script().removeprefix("<script>")]
-    scripts = [text.removesuffix("</script>") for text in scripts]
-    said = {
-        code: {
-            "title": title,
-            "language": say("language", code),
-            "site": say("show_site", code),
-            "all": say("all_sites", code),
-            "script": say("needs_script", code),
-        }
-        for code, title in titles.items()
+def titles_of(study: Study) -> dict[str, str]:
+    """Return the title of a study by each of its languages."""
+    return {
+        code: study.titles.get(code, study.title) for code in LANGUAGES if code in study.languages
     }
-    return templates().get_template("page.html.j2").render(
-        language=FIRST,
-        title=titles[FIRST],
-        names=LANGUAGES,
-        words=said,
-        words_json=Markup(_embedded(said)),  # noqa: S704 - escaped by _embedded
-        sites=list(sites),
-        style=Markup(markup.style()),  # noqa: S704 - our own
-        scripts=[Markup(text) for text in scripts],  # noqa: S704 - our own
-        hashes=[_base64(hashlib.sha256(text.encode()).digest()) for text in scripts],
-        first=Markup(bodies[first]),  # noqa: S704 - escaped where it was made
-        variants={name: pack(html) for name, html in bodies.items() if name != first},
-    )  # fmt: skip
 
 
-def pack(text: str) -> str:
-    """Return text deflated and in base64, as the page's script opens it.
-
-    Examples
-    --------
-    >>> unpack(pack("做了哪些检查")) == "做了哪些检查"
-    True
-    """
-    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    return _base64(packer.compress(text.encode()) + packer.flush())
+def sites_of(page: Path) -> Path:
+    """Return the folder of the sites' own pages, for a page that cannot hold them all."""
+    return page.with_name(f"{page.stem}_sites")
 
 
-def unpack(packed: str) -> str:
-    """Return the text that `pack` packed."""
-    return zlib.decompress(base64.b64decode(packed), -zlib.MAX_WBITS).decode()
+def _of(number: int, parts: Mapping[str, str]) -> dict[str, str]:
+    """Return the parts that the page of one site needs."""
+    wanted = {str(number), *COMMON}
+    return {name: html for name, html in parts.items() if name.partition("-")[2] in wanted}
 
 
-def templates() -> Environment:
-    """Return the templates of the documents; what they are given is escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    folder = str(files("workbench").joinpath("resources/publish"))
-    return Environment(
-        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+def _addresses(*paths: str) -> list[str]:
+    """Return paths as addresses; a name with a colon in it is no scheme."""
+    return [f"./{quote(path)}" for path in paths]
 
 
-def place(out: Path, name: str) -> Path:
-    """Return the file that is meant: itself, or one of that name in a folder."""
-    return out if out.suffix in {".html", ".htm"} else out / name
-
-
-def write(path: Path, text: str) -> Path:
-    """Write a file whole or not at all.
-
-    Raises
-    ------
-    UsageError
-        If it cannot be written.
-    """
+def _remove(paths: set[Path]) -> None:
+    """Remove earlier pages of sites: what one of them tells may have been withdrawn."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        Path(part).chmod(0o644)
-        return Path(part).replace(path)
+        for path in paths:
+            if is_ours(path):
+                path.unlink()
     except OSError as error:
         raise UsageError(
-            f"The page cannot be written: {error.strerror}",
-            where=str(path),
-            todo="Name a file or folder that you may write",
+            f"An earlier page cannot be removed: {error.strerror}",
+            where=str(error.filename),
+            todo="Remove it, or name another file",
         ) from error
-
-
-def _embedded(value: object) -> str:
-    """Return JSON that no text in it can end the element it stands in."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True).replace("<", "\\u003c")
-
-
-def _resource(name: str) -> str:
-    return files("workbench").joinpath(f"resources/publish/{name}").read_text(encoding="utf-8")
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
 
 
 if __name__ == "__main__":
     # The server's own: first what all sites say together, which is soon there, then every site.
+    # It serves one file only.
     for everything in (False, True):
-        write_page(sys.argv[1], sys.argv[2], whole=everything)
+        write_page(sys.argv[1], sys.argv[2], whole=everything, largest=sys.maxsize)

@@ -40,7 +40,7 @@ class Pages:
     --------
     >>> from workbench.study import read_study
     >>> pages = Pages(read_study("studies/imaging_service"))
-    >>> pages.sites[0]
+    >>> next(iter(pages.sites))
     'Chinese Mammography Database (CMMD)'
     """
 
@@ -60,12 +60,16 @@ class Pages:
         return read_content(self.study.folder)
 
     @cached_property
-    def sites(self) -> tuple[str, ...]:
-        """Names of the sites whose release verifies, then folders of releases that do not."""
-        names = self._kept(
-            lambda: json.dumps([*self.content.releases, *self.content.refused]), "sites"
-        )
-        return tuple(json.loads(names))
+    def sites(self) -> dict[str, str]:
+        """Name of a file by that of each site whose release verifies, then by folder of others."""
+
+        def found() -> str:
+            ids = {name: release.site for name, release in self.content.releases.items()}
+            # No id of a site has a hyphen, so that no file is taken for another's.
+            others = {folder: f"refused-{folder}" for folder in self.content.refused}
+            return json.dumps(ids | others)
+
+        return dict(json.loads(self._kept(found, "sites")))
 
     def head(self, language: str) -> str:
         """Return what stands above all questions."""
@@ -111,11 +115,36 @@ class Pages:
         if path.is_file():
             return path.read_text(encoding="utf-8")
         text = draw()
-        handle, part = tempfile.mkstemp(dir=self.folder)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(part).replace(path)  # whole, or not there
+        write_whole(path, text)
         return text
+
+
+def write_whole(path: Path, text: str, mode: int = 0o600) -> Path:
+    """Write a file whole or not at all, and leave no part of it behind.
+
+    Parameters
+    ----------
+    path
+        The file; another of that name is replaced.
+    text
+        What it holds.
+    mode
+        Who may read it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        part.chmod(mode)
+        return part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def open_pages(study: Study) -> Pages:

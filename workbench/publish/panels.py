@@ -15,6 +15,7 @@ from typing import Any, Literal
 import altair as alt
 
 from workbench.publish.language import Words
+from workbench.publish.lettering import drawn_width, fit, wrapped
 from workbench.publish.marks import Cell, Row
 
 ACCENT = "#0072b2"
@@ -39,6 +40,7 @@ NOTES = 46
 TIP = alt.Description("tip:N")
 """What a mark says when it is pointed at; `draw` makes it a title."""
 _BOX = 30
+_LINE = 15
 
 
 class Frame:
@@ -150,7 +152,8 @@ def dot_panel(
         ends = {"first": min(values, default=math.nan), "last": max(values, default=math.nan)}
         words, percent, threshold = frame.words, frame.words.percent, frame.threshold
         whole = record(row, row.share, words, percent, threshold=threshold)
-        tip = tip_of((row.label, words.say("all_sites")), row.share, words, percent, threshold)
+        whose = words.say("all_sites") if row.by_site else ""
+        tip = tip_of((row.label, whose), row.share, words, percent, threshold)
         label = frame.shown[row.label]
         rows.append(whole | ends | {"note": row.note, "tip": tip, "label": label})
         sites += [
@@ -262,7 +265,7 @@ def tip_of(
     --------
     >>> from workbench.publish.language import speak
     >>> tip_of(["CT", ""], Cell(120, 118, 122, "rounded"), speak("en"), None, 10)
-    'CT: 120 (118–122); rounded, the range holds the exact figure'
+    'CT: 120 (118–122); rounded, the range holds the exact number'
     """
     figure = words.spelt(cell, write) if cell.shown else ""
     said = "; ".join(filter(None, (figure, words.rule(cell, threshold))))
@@ -295,7 +298,7 @@ def panel(
     layers: Sequence[alt.Chart], title: str, width: float, height: float, top: float = -18
 ) -> alt.LayerChart:
     """Return layers as one panel under a title, which names what is measured and its unit."""
-    layered = alt.LayerChart(layer=[heading(title, y=top, limit=width), *layers])
+    layered = alt.LayerChart(layer=[heading(title, y=top, room=width), *layers])
     return layered.properties(width=width, height=height)
 
 
@@ -304,11 +307,13 @@ def heading(
     x: float = 0,
     align: Literal["left", "right"] = "left",
     y: float = -18,
-    limit: float = NARROW,
+    room: float = NARROW,
 ) -> alt.Chart:
-    """Return words above a panel."""
-    mark = alt.Chart(inline([{}])).mark_text(align=align, color=SOFT, text=text, limit=limit)
-    placed: alt.Chart = mark.encode(x=at(alt.XValue, x), y=at(alt.YValue, y))
+    """Return words above a panel, in as many lines as they need."""
+    lines = wrapped(text, room)
+    mark = alt.Chart(inline([{}])).mark_text(align=align, color=SOFT, text=lines, lineHeight=_LINE)
+    top = y - _LINE * (len(lines) - 1)
+    placed: alt.Chart = mark.encode(x=at(alt.XValue, x), y=at(alt.YValue, top))
     return placed
 
 
@@ -345,11 +350,6 @@ _CONFIG: dict[str, Any] = {
 }
 
 
-def drawn_width(label: str) -> int:
-    """Return the room a label of 12 px takes: CJK and Cyrillic are wider than Latin letters."""
-    return sum(13 if ord(c) > 0x2E80 else 7 if ord(c) > 0x2FF else 6 for c in label)
-
-
 def initials(labels: Sequence[str]) -> list[str]:
     """Return a sign for each label: its first letter, or its number where letters are not distinct.
 
@@ -361,20 +361,3 @@ def initials(labels: Sequence[str]) -> list[str]:
     letters = [label[:1].upper() for label in labels]
     distinct = len(set(letters)) == len(letters)
     return letters if distinct else [str(i) for i in range(1, len(labels) + 1)]
-
-
-def fit(label: str, room: float) -> str:
-    """Return a label that takes no more room, px; its middle is left out, for names differ last.
-
-    Examples
-    --------
-    >>> fit("Department of Diagnostic Radiology No. 12", 150)
-    'Department of…gy No. 12'
-    """
-    kept = label
-    size = len(label)
-    while drawn_width(kept) > room and size > 4:
-        size -= 1
-        tail = size * 2 // 5
-        kept = f"{label[: size - tail].rstrip()}…{label[len(label) - tail :].lstrip()}"
-    return kept

@@ -8,7 +8,8 @@ from workbench.publish.content import Content
 from workbench.publish.downloads import file_name, links
 from workbench.publish.language import capital, speak
 from workbench.publish.marks import NEEDED, SUPPRESSED, Cell, enough
-from workbench.publish.readings import read
+from workbench.publish.readings import Reading, read
+from workbench.publish.scope import Scope
 from workbench.study import Section
 
 
@@ -25,16 +26,20 @@ def header_html(content: Content, language: str = "en") -> str:
     Returns
     -------
     str
-        HTML: study and question, the answer in a sentence, sites and n, suppressed numbers, dates,
-        and in one line how sure they are.
+        HTML: study and question, the answer in a sentence and what it does not say, sites and n,
+        suppressed numbers, dates, and in one line how sure they are.
     """
     words = speak(language)
     parts = [markup.study_title(content.study, language)]
     if not content.releases and not content.refused:
         return markup.page(parts, language)
     answer = _headline(content, language)
+    if not answer and _all_suppressed(content):
+        answer = words.say("all_suppressed")
     if answer:
         parts.append(markup.headline(words.say("in_short"), answer))
+    limits = content.study.limits
+    parts.append(markup.limits(limits.get(language, limits.get("en", ""))))
     parts.append(markup.facts(_facts(content, language)))
     parts.append(markup.assured(status_line(content, words), words.say("how_sure")))
     return markup.page(parts, language)
@@ -62,9 +67,13 @@ def section_html(content: Content, section: Section, site: str = "", language: s
     title, question = (t.get(language, t["en"]) for t in (section.title, section.question))
     if content.pooled is None:
         return nothing_html(content, language)
-    parts = _answer(content, section, site, title, language)
-    scope = site or speak(language).say("all_sites")
-    return markup.page([markup.section(title, question, scope, parts, section.id)], language)
+    words = speak(language)
+    scope = content.scope(section, site, language)
+    whose = site or words.say("all_sites")
+    if scope and scope.alone:
+        whose = words.say("one_site", site=next(iter(scope.there)))
+    parts = _answer(content, section, scope, site, language)
+    return markup.page([markup.section(title, question, whose, parts, section.id)], language)
 
 
 def refusal_html(content: Content, folder: str, language: str = "en") -> str:
@@ -113,26 +122,25 @@ def nothing_html(content: Content, language: str = "en") -> str:
     return markup.page([f'<section class="wb-section">{state}</section>'], language)
 
 
-def _answer(content: Content, section: Section, site: str, title: str, language: str) -> list[str]:
-    words = speak(language)
-    scope = content.scope(section, site, language)
+def _answer(
+    content: Content, section: Section, scope: Scope | None, site: str, language: str
+) -> list[str]:
+    words, title = speak(language), section.title.get(language, section.title["en"])
     if scope is None:
         reason = content.reason(section, site, language)
         return [markup.state(words.say("not_answerable"), reason)]
     reading = read(section, scope)
     whose = content.releases[site].site if site else ""
     name = file_name(content.study.id, section.id, whose, content.day)
+    drawn = enough(reading.cells)
     numbers = markup.table(
         reading.head,
         reading.body,
         words.say("table_of", title=title),
         rule=words.rule(SUPPRESSED, content.threshold),
-    ) + links(reading, name)
-    if not enough(reading.cells):
-        shown, of = sum(cell.shown for cell in reading.cells), len(reading.cells)
-        fewer = words.count("fewer_patients", content.threshold)
-        rule = words.say("too_few_rule", needed=NEEDED, n=shown, of=of, fewer=fewer)
-        return [markup.state(words.say("too_few"), rule), numbers]
+    ) + links(reading, name, drawn=drawn)
+    if not drawn:
+        return [_undrawn(reading, scope), numbers]
     parts = [
         markup.finding(reading.finding),
         pictures.figure(reading, title, site, language),
@@ -142,6 +150,19 @@ def _answer(content: Content, section: Section, site: str, title: str, language:
     if enough(row.cell for row in reading.concentration):
         parts.append(pictures.concentration(reading, site, language))
     return parts
+
+
+def _undrawn(reading: Reading, scope: Scope) -> str:
+    """Return why there is no figure."""
+    words = scope.words
+    if scope.alone and reading.figure == "forest":
+        title = words.say("one_site", site=next(iter(scope.there)))
+        return markup.state(title, words.say("one_site_rule"))
+    shown, of = sum(cell.shown for cell in reading.cells), len(reading.cells)
+    fewer = words.count("fewer_patients", scope.threshold)
+    key = "too_few_told" if shown == of else "too_few_rule"
+    rule = words.say(key, needed=NEEDED, n=shown, of=of, fewer=fewer)
+    return markup.state(words.say("too_few"), rule)
 
 
 def _headline(content: Content, language: str) -> str:
@@ -154,13 +175,23 @@ def _headline(content: Content, language: str) -> str:
     return ""
 
 
+def _all_suppressed(content: Content) -> bool:
+    """Tell whether all that is asked for is held back, but for zeros that are told."""
+    scopes = (content.scope(section) for section in content.study.sections)
+    asked = zip(content.study.sections, scopes, strict=True)
+    cells = [cell for section, scope in asked if scope for cell in read(section, scope).cells]
+    held = any(cell.how == "suppressed" for cell in cells)
+    return held and not any(cell.shown and cell.value > 0 for cell in cells)
+
+
 def _facts(content: Content, language: str) -> list[tuple[str, str, str]]:
     words = speak(language)
 
     def counted(key: str) -> tuple[str, str, str]:
         cell: Cell = content.count(key)
         spread = words.between(cell.low, cell.high) if cell.shown and cell.low < cell.high else ""
-        return capital(words.say(f"count_{key}")), words.number(cell.value), spread
+        said = words.say("suppressed") if cell.how == "suppressed" else words.number(cell.value)
+        return capital(words.say(f"count_{key}")), said, spread
 
     releases = content.releases.values()
     dates = sorted({release.manifest.created for release in releases})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -41,6 +41,7 @@ _MARKS = {
     "merged": f'<path d="M1 6h22v8h-22z" fill="{ACCENT}"/>',
     "expected": f'<path d="M12 2l4 5-4 5-4-5z" fill="{INK}"/>',
     "outline": f'<path d="M1 12h7v-6h8v-4h7" stroke="{INK}" stroke-width="2" fill="none"/>',
+    "left_out": f'<path d="M1 7h6M17 7h6" stroke="{INK}" stroke-width="2" fill="none"/>',
     "suppressed": f'<path d="M1 1h22v12h-22zM5 11l4-8M10 11l4-8M15 11l4-8" fill="#fff" '
     f'stroke="{SOFT}" stroke-dasharray="3 2"/>',
 }
@@ -68,7 +69,7 @@ def figure(reading: Reading, title: str, chosen: str, language: str) -> str:
     words = speak(language)
     kind = words.say(f"figure_{reading.figure}")
     said = words.say("alt", figure=kind, title=title, finding=reading.finding)
-    return _framed([_svg(reading, chosen, width, language) for width in WIDTHS], said)
+    return _framed(lambda width: plot(reading, chosen, width, language), said)
 
 
 def concentration(reading: Reading, chosen: str, language: str) -> str:
@@ -76,24 +77,22 @@ def concentration(reading: Reading, chosen: str, language: str) -> str:
     words = speak(language)
     title = words.say("herfindahl")
     shown = [row for row in reading.concentration if row.cell.shown]
-    drawn = [
-        draw(
-            plot_forest(
-                reading.concentration,
-                axis=words.say("herfindahl_axis"),
-                pooled=words.say("all_sites"),
-                chosen=chosen,
-                write=words.hundredths,
-                threshold=reading.threshold,
-                width=width,
-                language=language,
-            )
+
+    def chart(width: int) -> TopLevelMixin:
+        return plot_forest(
+            reading.concentration,
+            axis=words.say("herfindahl_axis"),
+            pooled=words.say("all_sites"),
+            chosen=chosen,
+            write=words.hundredths,
+            threshold=reading.threshold,
+            width=width,
+            language=language,
         )
-        for width in WIDTHS
-    ]
+
     values = ", ".join(f"{r.label} {words.spelt(r.cell, words.hundredths)}" for r in shown)
     said = words.say("alt", figure=words.say("figure_forest"), title=title, finding=values)
-    return f"<h3>{escape(title)}</h3>{_framed(drawn, said)}"
+    return f"<h3>{escape(title)}</h3>{_framed(chart, said)}"
 
 
 def legend(reading: Reading, chosen: str, language: str) -> str:
@@ -113,6 +112,16 @@ def legend(reading: Reading, chosen: str, language: str) -> str:
     str
         HTML; only marks that the figure holds are named.
     """
+    items = legend_items(reading, chosen, language)
+    svg = '<svg width="24" height="14" viewBox="0 0 24 14" aria-hidden="true">'
+    listed = "".join(
+        f"<li>{svg}{mark}</svg><span>{escape(said)}</span></li>" for mark, said in items
+    )
+    return f'<ul class="wb-legend">{listed}</ul>' if items else ""
+
+
+def legend_items(reading: Reading, chosen: str, language: str) -> list[tuple[str, str]]:
+    """Return each kind of mark in the figure, as SVG 24 px wide and 14 px high, and its words."""
     shown = [cell for cell in reading.cells if cell.shown]
     named = {}
     if reading.figure == "histogram":
@@ -127,7 +136,8 @@ def legend(reading: Reading, chosen: str, language: str) -> str:
     if reading.figure == "forest":
         named |= {"square": True, "pooled": True}
     named["expected"] = any(row.against.shown for row in reading.rows)
-    named["outline"] = bool(reading.against)
+    named["outline"] = any(b.cell.shown for b in reading.against)
+    named["left_out"] = any(b.cell.how == "not_applicable" for b in reading.against)
     named["suppressed"] = any(cell.how == "suppressed" for cell in reading.cells)
     words = speak(language)
     fewer = words.count("fewer_patients", reading.threshold)
@@ -139,14 +149,8 @@ def legend(reading: Reading, chosen: str, language: str) -> str:
     ]
     for key, here in named.items():
         if here:
-            items.append(_item(_MARKS[key], words.say(f"legend_{key}", fewer=fewer, site=chosen)))
-    return f'<ul class="wb-legend">{"".join(items)}</ul>' if items else ""
-
-
-def _svg(reading: Reading, chosen: str, width: int, language: str) -> str:
-    # The tests hold the charts to the schema; checking each mark again takes a quarter of the time.
-    with debug_mode(False):
-        return draw(plot(reading, chosen, width, language))
+            items.append((_MARKS[key], words.say(f"legend_{key}", fewer=fewer, site=chosen)))
+    return items
 
 
 def plot(reading: Reading, chosen: str, width: int, language: str) -> TopLevelMixin:
@@ -175,6 +179,7 @@ def plot(reading: Reading, chosen: str, width: int, language: str) -> TopLevelMi
             reading.quantiles,
             ends=reading.ends,
             values=reading.second_axis,
+            whole=reading.whole,
             against=reading.against,
             **given,
         )
@@ -192,20 +197,18 @@ def plot(reading: Reading, chosen: str, width: int, language: str) -> TopLevelMi
     return plot_bars(reading.rows, share_axis=reading.second_axis, chosen=chosen, **given)
 
 
-def _framed(drawn: Sequence[str], words: str) -> str:
+def _framed(chart: Callable[[int], TopLevelMixin], words: str) -> str:
+    # The tests hold the charts to the schema; checking each mark again takes a quarter of the time.
+    with debug_mode(False):
+        drawn = [draw(chart(width)) for width in WIDTHS]
     names = ("wb-wide" if width == WIDE else "wb-narrow" for width in WIDTHS)
     inner = "".join(f'<div class="{n}">{svg}</div>' for n, svg in zip(names, drawn, strict=True))
     return f'<figure class="wb-figure" role="img" aria-label="{escape(words)}">{inner}</figure>'
 
 
-def _swatch(words: str, letter: str, place: int) -> str:
+def _swatch(words: str, letter: str, place: int) -> tuple[str, str]:
     text = (
         f'<text x="12" y="11" text-anchor="middle" font-size="10" font-weight="bold" '
         f'fill="{ON_PALETTE[place]}">{escape(letter)}</text>'
     )
-    return _item(f'<path d="M5 0h14v14h-14z" fill="{PALETTE[place]}"/>{text}', words)
-
-
-def _item(mark: str, words: str) -> str:
-    svg = f'<svg width="24" height="14" viewBox="0 0 24 14" aria-hidden="true">{mark}</svg>'
-    return f"<li>{svg}<span>{escape(words)}</span></li>"
+    return f'<path d="M5 0h14v14h-14z" fill="{PALETTE[place]}"/>{text}', words

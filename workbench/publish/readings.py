@@ -13,7 +13,7 @@ from typing import Literal
 
 from workbench.definition.study_file import Section
 from workbench.publish.language import Words, capital, speak
-from workbench.publish.marks import ABSENT, Bin, Cell, Entry, Quantile, Row, enough
+from workbench.publish.marks import ABSENT, Bin, Cell, Entry, Quantile, Row, comparable, enough
 from workbench.publish.scope import COUNTED, Scope
 from workbench.publish.sentences import (
     read_bars,
@@ -51,8 +51,10 @@ class Reading:
         Herfindahl index of each site and, last, of all, if the question is about concentration.
     write
         How the numbers of a forest plot are written.
+    whole
+        True if a histogram is of whole numbers.
     against
-        Bins of all sites together, where one site is read.
+        Bins of all sites together, where one site is read; not told where they are wider.
     threshold
         Fewest patients that are told.
     words
@@ -73,6 +75,7 @@ class Reading:
     ends: tuple[float, ...] = ()
     concentration: tuple[Row, ...] = ()
     write: Callable[[float], str] = speak("en").number
+    whole: bool = False
     against: tuple[Bin, ...] = ()
     threshold: int = 10
     words: Words = field(default_factory=lambda: speak("en"))
@@ -142,14 +145,15 @@ def _bars(section: Section, scope: Scope) -> Reading:
     name, measure = section.dimensions[0], section.measure
     shares = section.figure == "shares"
     rows = tuple(_row({name: code}, section, scope) for code in _codes(section, name, scope))
-    share_axis = (
-        capital(scope.say("share_axis", unit=scope.of(measure))) if measure in COUNTED else ""
-    )
+    share_axis = ""
+    if measure in COUNTED:
+        key = "share" if scope.alone else "share_axis"
+        share_axis = capital(scope.say(key, unit=scope.of(measure)))
     concentration = _concentration(section, scope) if section.top and not shares else ()
     return Reading(
         figure=section.figure,
         axis=share_axis if shares else capital(scope.measure(measure)),
-        second_axis=share_axis,
+        second_axis="" if scope.alone else share_axis,
         sentences=read_shares(rows, section, scope)
         if shares
         else read_bars(rows, concentration, section, scope),
@@ -177,7 +181,9 @@ def _row(at: Mapping[str, str], section: Section, scope: Scope) -> Row:
         label,
         cell,
         share=together,
-        by_site=tuple((site, _share(t, measure, at)) for site, t in scope.there.items()),
+        by_site=()
+        if scope.alone
+        else tuple((site, _share(t, measure, at)) for site, t in scope.there.items()),
         note="" if math.isnan(i2) else scope.words.points(i2),
     )
 
@@ -189,7 +195,7 @@ def _bar_head(section: Section, scope: Scope) -> tuple[str, ...]:
     share_of = scope.say("share", unit=scope.of(section.measure))
     if scope.chosen:
         return (capital(unit), *_beside(capital(share_of), scope))
-    keys = ("range", "heterogeneity", "suppressed_sites")
+    keys = () if scope.alone else ("range", "heterogeneity", "suppressed_sites")
     return (capital(unit), capital(share_of), *map(scope.say, keys))
 
 
@@ -204,12 +210,14 @@ def _bar_line(row: Row, section: Section, scope: Scope) -> tuple[Entry, ...]:
         here = share(row.cell, scope.table.cell(section.measure))
         parts = (entry(cell, scope.words, percent) for cell in (here, row.share))
         return (*first, *parts)
+    together = entry(row.share, scope.words, percent)
+    if scope.alone:
+        return (*first, together)
     low, high = span(cell for _, cell in row.by_site)
     spread = (
         scope.words.between(low, high, percent) if row.share.shown and math.isfinite(low) else "–"
     )
     hidden = sum(cell.how == "suppressed" for _, cell in row.by_site)
-    together = entry(row.share, scope.words, percent)
     return (
         *first,
         together,
@@ -264,11 +272,8 @@ def _histogram(section: Section, scope: Scope) -> Reading:
     drawn = {code: table.bins(**{name: code}) for code in codes}
     good = [code for code in codes if enough(b.cell for b in drawn[code])]
     code = good[0] if good else ALL
-    quantiles = tuple(
-        Quantile(q, scope.say(q), cell, *map(table.place, (cell.value, cell.low, cell.high)))
-        for q in ("median", "p90")
-        if (cell := table.cell(q, **{name: code})).shown
-    )
+    asked = [table.quantile(q, scope.say(q), **{name: code}) for q in ("median", "p90")]
+    quantiles = tuple(q for q in asked if q.cell.shown)
     body = []
     for each in codes:
         numbers = [entry(table.total("exams", **{name: each}), scope.words)]
@@ -282,12 +287,12 @@ def _histogram(section: Section, scope: Scope) -> Reading:
     if code != ALL:
         share_axis = scope.say("of_label", label=scope.label(name, code), words=share_axis)
     columns = [h for q in ("median", "p90") for h in _beside(capital(scope.measure(q)), scope)]
-    # A plain number is of what the section is about.
-    counted = scope.unit_words(scope.unit) or section.title.get(scope.language, section.title["en"])
+    counted = scope.unit_words(scope.unit) or scope.say("number")
+    per_exam = capital(scope.say("per_exam", unit=counted))
     return Reading(
         figure="histogram",
         axis=capital(share_axis),
-        second_axis=capital(scope.say("per_exam", unit=counted)),
+        second_axis=section.axis.get(scope.language, section.axis.get("en", per_exam)),
         sentences=read_quantiles(quantiles, name, code, scope),
         cells=tuple(b.cell for b in drawn[code]),
         head=(scope.title(name), capital(scope.measure("exams")), *columns),
@@ -295,7 +300,8 @@ def _histogram(section: Section, scope: Scope) -> Reading:
         bins=drawn[code],
         quantiles=quantiles,
         ends=table.grid.ends if table.grid else (),
-        against=scope.pooled.bins(**{name: code}) if scope.chosen else (),
+        whole=table.whole,
+        against=comparable(drawn[code], scope.pooled.bins(**{name: code})) if scope.chosen else (),
     )
 
 
@@ -316,7 +322,8 @@ def _forest(section: Section, scope: Scope) -> Reading:
         cells=tuple(row.cell for row in rows),
         head=(scope.say("site"), capital(name)),
         body=tuple(
-            (Entry(row.label), entry(row.cell, scope.words, write, unit=unit)) for row in rows
+            (Entry(row.label), entry(row.cell, scope.words, write, unit=unit))
+            for row in (rows[:-1] if scope.alone else rows)
         ),
         rows=rows,
         write=write,

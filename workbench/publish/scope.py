@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from workbench.definition.dimensions import StudyDimension
-from workbench.publish.language import Words, speak
+from workbench.definition.dimensions import YEARS, StudyDimension
+from workbench.publish.language import Words, lowered, speak
 from workbench.publish.tables import Table
+from workbench.summaries.dimension import MISSING, OTHER
 
 COUNTED = ("exams", "patients")
 """Measures that are counts, of which there are shares."""
@@ -57,6 +59,11 @@ class Scope:
         return {name: table for name, table in self.sites.items() if table is not None}
 
     @property
+    def alone(self) -> bool:
+        """True if one site only tells of this: then there is nothing to compare."""
+        return len(self.there) == 1
+
+    @property
     def words(self) -> Words:
         """The reader's language."""
         return speak(self.language)
@@ -68,6 +75,19 @@ class Scope:
     def label(self, dimension: str, code: str) -> str:
         """Return the words for a code."""
         return self.dimensions[dimension].label(code, self.language)
+
+    def inside(self, dimension: str, label: str) -> str:
+        """Return the words for a code as they stand inside a sentence: names keep their capital."""
+        held = self.dimensions[dimension]
+        fixed = {held.label(code, self.language) for code in (OTHER, MISSING)}
+        return label if held.proper and label not in fixed else lowered(label)
+
+    def with_unit(self, dimension: str, label: str) -> str:
+        """Return the words for an interval with its unit, in the form that the last number asks."""
+        if self.dimensions[dimension].dimension.unit == YEARS:
+            number = re.search(r"\d+$", label)
+            return self.words.count("n_years", float(number[0]), label) if number else label
+        return f"{label} {self.unit_of(dimension)}".rstrip()
 
     def unit_of(self, dimension: str) -> str:
         """Return the words for a dimension's unit."""

@@ -23,22 +23,22 @@ def read_bars(
         return ()
     top = max(named, key=lambda row: row.cell.value)
     words = scope.words
-    value = words.spelt(top.cell)
+    label, value = scope.inside(section.dimensions[0], top.label), words.spelt(top.cell)
     if measure not in COUNTED:
         name = scope.measure(measure)
-        said = [scope.say("read_highest", label=top.label, measure=name, value=value)]
-        return (*said, *_against(scope, [f"{top.label} {words.spelt(top.against)}"], top.against))
+        said = [_say(scope, "read_highest", label=label, measure=name, value=value)]
+        return (*said, *_against(scope, [f"{label} {words.spelt(top.against)}"], top.against))
     total = scope.table.cell(measure)
     part = share(top.cell, total)
     if part.shown:
         spelt = {"total": words.spelt(total), "share": words.spelt(part, words.percent)}
         unit = scope.of(measure)
-        said = [scope.say("read_bars_of", label=top.label, value=value, unit=unit, **spelt)]
+        said = [_say(scope, "read_bars_of", label=label, value=value, unit=unit, **spelt)]
     else:
         counted = words.count(f"n_{measure}", top.cell.value, value)
-        said = [scope.say("read_bars", label=top.label, counted=counted)]
-    said += _between_sites(top, scope)
-    said += _against(scope, [f"{top.label} {words.spelt(top.share, words.percent)}"], top.share)
+        said = [_say(scope, "read_bars", label=label, counted=counted)]
+    said += _between_sites(top, label, scope)
+    said += _against(scope, [f"{label} {words.spelt(top.share, words.percent)}"], top.share)
     here = scope.chosen or scope.say("all_sites")
     index = next((row.cell for row in concentration if row.label == here), ABSENT)
     if index.shown and index.value > 0:
@@ -57,17 +57,22 @@ def read_shares(rows: Sequence[Row], section: Section, scope: Scope) -> tuple[st
         return ()
     words = scope.words
     (worst, low), (best, high) = parts[0], parts[-1]
-    said = scope.say(
+    names = [scope.inside(section.dimensions[0], row.label) for row in (best, worst)]
+    said = _say(
+        scope,
         "read_shares",
-        best=best.label,
+        best=names[0],
         high=words.spelt(high, words.percent),
-        worst=worst.label,
+        worst=names[1],
         low=words.spelt(low, words.percent),
         unit=scope.of(section.measure),
     )
-    everywhere = [f"{row.label} {words.spelt(row.share, words.percent)}" for row in (best, worst)]
+    everywhere = [
+        f"{name} {words.spelt(row.share, words.percent)}"
+        for name, row in zip(names, (best, worst), strict=True)
+    ]
     against = _against(scope, everywhere, best.share, worst.share)
-    return (said, *_between_sites(worst, scope), *against)
+    return (said, *_between_sites(worst, names[1], scope), *against)
 
 
 def read_groups(
@@ -90,16 +95,17 @@ def read_groups(
         return ()
     words = scope.words
     top = max(stated.values(), key=lambda row: row.cell.value)
-    said = scope.say(
+    said = _say(
+        scope,
         "read_groups",
-        label=f"{top.label} {scope.unit_of(first)}".rstrip(),
-        group=top.group,
+        label=scope.with_unit(first, scope.inside(first, top.label)),
+        group=scope.inside(second, top.group),
         counted=words.count(f"n_{measure}", top.cell.value, words.spelt(top.cell)),
     )
     groups = dict.fromkeys(g for _, g in stated)
     here, *everywhere = (
         [
-            f"{scope.label(second, g)} {words.spelt(part, words.percent)}"
+            f"{scope.inside(second, scope.label(second, g))} {words.spelt(part, words.percent)}"
             for g in groups
             if (part := share(table.cell(measure, **{second: g}), table.cell(measure))).shown
             and part.high > 0
@@ -133,7 +139,7 @@ def read_forest(
 ) -> tuple[str, ...]:
     """Say between which numbers the sites lie."""
     low, high = span(row.cell for row in rows[:-1])
-    if not math.isfinite(low):
+    if scope.alone or not math.isfinite(low):
         return ()
     said = scope.say("read_forest", low=write(low), high=write(high), measure=capital(name))
     *sites, together = rows
@@ -164,11 +170,16 @@ def _against(scope: Scope, parts: Sequence[str], *cells: Cell) -> list[str]:
     return [scope.say("read_against", parts=scope.words.listed(parts))]
 
 
-def _between_sites(row: Row, scope: Scope) -> list[str]:
+def _say(scope: Scope, key: str, **values: object) -> str:
+    """Return a sentence with a capital at its beginning, whatever stands there."""
+    return capital(scope.say(key, **values))
+
+
+def _between_sites(row: Row, label: str, scope: Scope) -> list[str]:
     cells = [cell for _, cell in row.by_site if cell.shown]
     if scope.chosen or len(cells) < 2:
         return []
     percent = scope.words.percent
     low, high = span(cells)
-    said = [scope.say("read_range", label=row.label, low=percent(low), high=percent(high))]
+    said = [_say(scope, "read_range", label=label, low=percent(low), high=percent(high))]
     return [*said, scope.say("read_i2", i2=row.note)] if row.note else said

@@ -87,7 +87,7 @@ def dashboard_command(
     Traceback (most recent call last):
     workbench.errors.DefinitionError: There is no dashboard
       where: nowhere/dashboard.ipynb
-      do:    Name a study folder that has a dashboard.ipynb
+      do:    Name a study folder that has a dashboard.ipynb, or one of studies: index.ipynb
     """
     notebook = Path(study) / "dashboard.ipynb"
     if (Path(study) / "index.ipynb").is_file():
@@ -96,7 +96,7 @@ def dashboard_command(
         raise DefinitionError(
             "There is no dashboard",
             where=str(notebook),
-            todo="Name a study folder that has a dashboard.ipynb",
+            todo="Name a study folder that has a dashboard.ipynb, or one of studies: index.ipynb",
         )
     if not 1 <= port <= 65535:
         raise UsageError(f"{port} is no port", todo="Use 1 to 65535")

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from workbench.disclosure.intervals import TOLD
 from workbench.exchange.verification import Release
 from workbench.pooled.table import QUANTITY, Pooled
-from workbench.publish.marks import ABSENT, SUPPRESSED, Bin, Cell
+from workbench.publish.marks import ABSENT, SUPPRESSED, Bin, Cell, Quantile
 from workbench.summaries.dimension import ALL, OTHER
-from workbench.summaries.grid import BIN, Grid
+from workbench.summaries.grid import BIN, Grid, whole_numbers
 from workbench.summaries.histogram import grid_of
 
 
@@ -36,6 +36,8 @@ class Table:
         Bins of a histogram.
     heterogeneity
         I² by dimension, label and quantity.
+    whole
+        True if a histogram is of whole numbers: then its bin [a, b) holds a to b - 1.
     """
 
     places: Mapping[str, Mapping[str, int]]
@@ -43,6 +45,7 @@ class Table:
     values: Mapping[str, NDArray[Any]]
     grid: Grid | None = None
     heterogeneity: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
+    whole: bool = False
 
     def labels(self, dimension: str) -> tuple[str, ...]:
         """Return the labels held along a dimension."""
@@ -136,6 +139,28 @@ class Table:
         inside = (value - low) / (high - low) if math.isfinite(high - low) else 0.0
         return right - 1 + inside
 
+    def quantile(self, name: str, label: str, **labels: str) -> Quantile:
+        """Return a quantile with its place, and those of its ends, among the ends of the bins.
+
+        Parameters
+        ----------
+        name
+            Which one.
+        label
+            Words for the reader.
+        **labels
+            As for `cell`.
+
+        Returns
+        -------
+        Quantile
+            A whole number k fills the bin from k to k + 1, and stands in its middle.
+        """
+        cell, step = self.cell(name, **labels), int(self.whole)
+        low, high = self.place(cell.low), self.place(cell.high + step)
+        middle = (self.place(cell.value) + self.place(cell.value + step)) / 2
+        return Quantile(name, label, cell, middle, low, high)
+
     def _cover(self, grid: Grid, labels: Mapping[str, str], node: str = "") -> list[str]:
         """Return the finest nodes of which something is told, from low to high."""
         node = node or grid.root
@@ -173,6 +198,7 @@ def open_pooled(pooled: Pooled, name: str, edges: tuple[float, ...] = ()) -> Tab
         held,
         Grid(edges) if edges else None,
         {(h.dimension, h.label, h.quantity): h.i2 for h in apart},
+        whole_numbers(pooled.tables[name].unit, edges),
     )
 
 
@@ -205,7 +231,9 @@ def open_view(release: Release, name: str) -> Table:
         ),
     }
     places = {d.name: _positions(view.labels(d.name)) for d in view.dimensions}
-    return Table(places, _positions(view.fields), held, grid_of(view) if BIN in places else None)
+    tree = grid_of(view) if BIN in places else None
+    whole = tree is not None and whole_numbers(view.attributes["unit"], tree.edges)
+    return Table(places, _positions(view.fields), held, tree, whole=whole)
 
 
 def _positions(labels: Iterable[str]) -> dict[str, int]:

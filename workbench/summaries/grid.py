@@ -163,6 +163,27 @@ class Grid:
         return self.spans[label]
 
 
+def whole_numbers(unit: str, edges: Sequence[float]) -> bool:
+    """Say whether a histogram is of whole numbers: of unit "1", with whole edges.
+
+    A bin [a, b) of whole numbers holds a to b - 1. `summarise` refuses any other value, so that
+    whoever only sees the bins may rely on it.
+
+    Parameters
+    ----------
+    unit
+        UCUM unit of the values; "1" is that of a count.
+    edges
+        Edges of the base bins.
+
+    Examples
+    --------
+    >>> whole_numbers("1", (1, 2, 5)), whole_numbers("1", (0, 0.5, 1)), whole_numbers("MB", (1, 2))
+    (True, False, False)
+    """
+    return unit == "1" and all(float(edge).is_integer() for edge in edges)
+
+
 def merge_bounds(
     tree: Grid, low: xr.DataArray, high: xr.DataArray, cut: Sequence[str], *, distinct: bool
 ) -> tuple[xr.DataArray, xr.DataArray]:

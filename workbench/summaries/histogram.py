@@ -15,7 +15,7 @@ from workbench.summaries.counts import EXAMS, PATIENTS
 from workbench.summaries.dimension import Dimension, Zeros
 from workbench.summaries.distinct import Integers, code_rows, count, margin_targets, with_values
 from workbench.summaries.field import Kind
-from workbench.summaries.grid import BIN, Grid
+from workbench.summaries.grid import BIN, Grid, whole_numbers
 from workbench.summaries.summary import Summary, labelled
 
 Method = Literal["linear", "hazen", "weibull", "median_unbiased"]
@@ -120,14 +120,15 @@ def summarise(
         Declared edges in `unit`, finite and increasing. Values outside are counted in two open
         bins.
     unit
-        UCUM unit of the values.
+        UCUM unit of the values. With unit "1" and whole edges they are whole numbers.
     zeros
         "public" if an empty interval may be published as empty.
 
     Raises
     ------
     DefinitionError
-        If the edges do not increase, a value is infinite, or an exam has two values.
+        If the edges do not increase, a value is infinite or not whole where it has to be, or an
+        exam has two values.
 
     Examples
     --------
@@ -142,6 +143,12 @@ def summarise(
     if any(d.name == BIN for d in dimensions):
         raise DefinitionError(f"A dimension cannot be named {BIN!r}", todo="Rename the dimension")
     rows, numbers = with_values(code_rows(dimensions, columns, exam, patient), values)
+    if whole_numbers(unit, tree.edges) and (numbers % 1).any():
+        raise DefinitionError(
+            "A value is no whole number",
+            where='unit "1" with whole edges',
+            todo="Declare the values' unit, or edges with a fraction, if they are not counted",
+        )
     leaf = np.searchsorted(np.array(tree.edges), numbers, side="right")
     cell = rows.cell * (len(tree.edges) + 1) + leaf
     every = (*dimensions, _bin(tree, unit, zeros))
@@ -187,7 +194,8 @@ def quantile(summary: Summary, q: float, method: Method = "linear") -> Quantile:
 
     The exact percentile lies between two neighbouring ordered values; the counts say in which
     base bins these are, and the ends of those bins are the bound. An end in an open bin is
-    infinite, and the estimate then NaN. A cell without exams is NaN.
+    infinite, and the estimate then NaN. A cell without exams is NaN. Of whole numbers a bin [a, b)
+    holds a to b - 1, so that a bin that is one wide gives the quantile itself.
 
     Parameters
     ----------
@@ -203,8 +211,8 @@ def quantile(summary: Summary, q: float, method: Method = "linear") -> Quantile:
     --------
     >>> s = summarise([], {}, exam=range(10), patient=range(10), values=range(10),
     ...               edges=[0, 2, 4, 6, 8, 10], unit="1")
-    >>> [float(x) for x in quantile(s, 0.5)]
-    [5.0, 4.0, 6.0]
+    >>> [float(x) for x in quantile(s, 0.5)]  # of 4 and 5, for these are whole numbers
+    [4.5, 4.0, 5.0]
     """
     if not summary.exact:
         raise DefinitionError(
@@ -214,9 +222,11 @@ def quantile(summary: Summary, q: float, method: Method = "linear") -> Quantile:
         )
     tree = grid_of(summary)
     counts = summary.data["exams"].sel({BIN: list(tree.leaves)})
-    low, high = quantile_bounds(np.array(tree.ends), counts, counts, q, method)
+    ends, whole = np.array(tree.ends), whole_numbers(summary.attributes["unit"], tree.edges)
+    low, high = quantile_bounds(ends, counts, counts, q, method)
+    high = high - 1 if whole else high
     estimate = xr.apply_ufunc(
-        lambda c: _each(c, lambda x: _estimate(np.array(tree.ends), x, q, method)),
+        lambda c: _each(c, lambda x: _estimate(ends, x, q, method, whole=whole)),
         counts,
         input_core_dims=[[BIN]],
     )
@@ -306,7 +316,12 @@ def _ranker(q: float, method: str) -> Callable[[int], tuple[int, int, float]]:
 
 
 def _estimate(
-    ends: npt.NDArray[np.float64], counts: npt.NDArray[np.int64], q: float, method: str
+    ends: npt.NDArray[np.float64],
+    counts: npt.NDArray[np.int64],
+    q: float,
+    method: str,
+    *,
+    whole: bool,
 ) -> float:
     """Place the exams of a bin evenly in it, and interpolate as the method does."""
     total = int(counts.sum())
@@ -320,7 +335,8 @@ def _estimate(
         if not math.isfinite(ends[b + 1] - ends[b]):
             return math.nan
         share = (at - int(after[b] - counts[b]) + 0.5) / int(counts[b])
-        return float(ends[b] + (ends[b + 1] - ends[b]) * share)
+        place = float(ends[b] + (ends[b + 1] - ends[b]) * share)
+        return math.floor(place) if whole else place
 
     return value(start) + (value(stop) - value(start)) * weight
 

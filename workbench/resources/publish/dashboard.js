@@ -7,25 +7,47 @@
 
   // Light or dark: the reader's choice, else the system's. Nothing is kept where that is refused.
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const keep = (value) => { try { localStorage.setItem("wb-theme", value); } catch { /* not kept */ } };
-  const kept = () => { try { return localStorage.getItem("wb-theme"); } catch { return null; } };
+  const keep = (key, value) => { try { localStorage.setItem(key, value); } catch { /* not kept */ } };
+  const kept = (key) => { try { return localStorage.getItem(key); } catch { return null; } };
   const isDark = () => (root.dataset.wbTheme ?? (dark.matches ? "dark" : "light")) === "dark";
   const mark = () => {
     for (const one of document.querySelectorAll(".wb-theme")) {
       if (one.getAttribute("aria-pressed") !== String(isDark())) one.setAttribute("aria-pressed", isDark());
     }
   };
-  if (["light", "dark"].includes(kept())) root.dataset.wbTheme = kept();
+  if (["light", "dark"].includes(kept("wb-theme"))) root.dataset.wbTheme = kept("wb-theme");
   dark.addEventListener("change", mark);
-  new MutationObserver(mark).observe(root, { childList: true, subtree: true });
-  mark();
 
-  // The reader's language, chosen once, when the choice is connected.
+  // The tab and the document speak as the page does; a notebook keeps its own title.
+  const tell = () => {
+    if (!document.querySelector("#rendered_cells, main#page")) return;
+    const title = document.querySelector(".wb h1");
+    const lang = title?.closest("[lang]")?.lang;
+    if (!lang) return;
+    if (root.lang !== lang) root.lang = lang;
+    if (document.title !== title.textContent) document.title = title.textContent;
+  };
+  const look = () => { mark(); tell(); };
+  new MutationObserver(look).observe(root, { childList: true, subtree: true });
+  look();
+
+  // The reader's language, chosen once, when the choice is connected: the one that the address names,
+  // else the one that was chosen here before, else the browser's.
   const offered = document.querySelector("[data-wb-languages]");
   if (offered) {
     const names = JSON.parse(offered.dataset.wbLanguages);
-    const known = (navigator.languages ?? []).map((tag) => tag.slice(0, 2));
-    const name = names[known.find((code) => code in names)];
+    const asked = () => new URLSearchParams(location.hash.slice(1));
+    const browser = (navigator.languages ?? []).map((tag) => tag.slice(0, 2));
+    const known = [asked().get("language"), kept("wb-language"), ...browser];
+    const name = names[known.find((code) => Object.hasOwn(names, code))];
+    let choosing = false;
+    document.addEventListener("change", (event) => {
+      const said = event.target.selectedOptions?.[0]?.text;
+      const code = Object.keys(names).find((each) => names[each] === said);
+      if (!code || choosing) return;
+      keep("wb-language", code);
+      if (asked().has("language")) history.replaceState(null, "", `#language=${code}`);
+    });
     const choose = () => {
       for (const select of document.querySelectorAll("select")) {
         const place = [...select.options].findIndex((option) => option.text === name);
@@ -33,7 +55,9 @@
         watch.disconnect();
         if (place === select.selectedIndex) return;
         select.selectedIndex = place;
+        choosing = true;
         select.dispatchEvent(new Event("change", { bubbles: true }));
+        choosing = false;
         return;
       }
     };
@@ -41,17 +65,62 @@
     if (name) watch.observe(document.body, { childList: true, subtree: true });
   }
 
-  // A figure as a file: what is drawn, on white, with its words, in its own colours.
+  // A figure as a file: what is drawn, on white, with its words, legend and caption, in its own colours.
+  const FONT = "Liberation Sans, Arial, Helvetica, Noto Sans CJK SC, Noto Sans, sans-serif";
+  const measure = document.createElement("canvas").getContext("2d");
+  const lines = (words, room) => {
+    measure.font = `13px ${FONT}`;
+    const found = [""];
+    // A CJK character, with the marks behind it, is a word of its own.
+    for (const part of words.match(/[\u2e80-\uffef][\u3001-\u3011\uff01-\uff1f]*|[^\s\u2e80-\uffef]+\s*|\s+/g) ?? []) {
+      const last = found.at(-1);
+      if (last && measure.measureText((last + part).trimEnd()).width > room) found.push(part.trimStart());
+      else found[found.length - 1] += part;
+    }
+    return found.map((line) => line.trim());
+  };
   const picture = (button) => {
-    const figure = button.closest("section").querySelector(".wb-figure");
+    const section = button.closest("section");
+    const figure = section.querySelector(".wb-figure");
     const drawn = figure.querySelector(".wb-wide svg") ?? figure.querySelector("svg");
     const copy = drawn.cloneNode(true);
-    const [width, height] = ["width", "height"].map((side) => Number(drawn.getAttribute(side)));
+    const [width, drawnHeight] = ["width", "height"].map((side) => Number(drawn.getAttribute(side)));
     const make = (name, values) => {
       const made = document.createElementNS("http://www.w3.org/2000/svg", name);
       for (const [key, value] of Object.entries(values)) made.setAttribute(key, value);
       return made;
     };
+    const write = (words, x, y, values = {}) => {
+      const text = make("text", { x, y, "font-family": FONT, "font-size": "13px", fill: "#1f2933", ...values });
+      text.textContent = words;
+      return text;
+    };
+    const [left, step] = [8, 19];
+    let [x, y] = [left, drawnHeight + 28];
+    const below = [];
+    for (const item of section.querySelectorAll(".wb-legend li")) {
+      const written = lines(item.querySelector("span").textContent, width - left - 40);
+      const room = 32 + Math.max(...written.map((line) => measure.measureText(line).width)) + 22;
+      if (x > left && x + room > width) [x, y] = [left, y + step];
+      const sign = item.querySelector("svg").cloneNode(true);
+      for (const [key, value] of [["x", x], ["y", y - 11]]) sign.setAttribute(key, value);
+      sign.setAttribute("font-family", FONT);
+      below.push(sign, ...written.map((line, i) => write(line, x + 32, y + step * i)));
+      if (written.length > 1) [x, y] = [left, y + step * written.length];
+      else x += room;
+    }
+    if (x > left) y += step;
+    // Which study, which question, and whose numbers.
+    const named = [document.querySelector(".wb h1"), section.querySelector("h2"), section.querySelector(".wb-scope")];
+    const caption = named.filter(Boolean).map((one) => one.textContent).join(" · ");
+    for (const line of lines(caption, width - 2 * left)) {
+      below.push(write(line, left, y + 6, { fill: "#66727d" }));
+      y += step;
+    }
+    const height = y;
+    copy.append(...below);
+    copy.setAttribute("height", height);
+    copy.setAttribute("viewBox", `0 0 ${width} ${height}`);
     copy.removeAttribute("aria-hidden");
     copy.setAttribute("role", "img");
     const title = make("title", {});
@@ -84,7 +153,7 @@
     if (!button) return;
     if (button.classList.contains("wb-theme")) {
       root.dataset.wbTheme = isDark() ? "light" : "dark";
-      keep(root.dataset.wbTheme);
+      keep("wb-theme", root.dataset.wbTheme);
       mark();
       return;
     }

@@ -1,0 +1,76 @@
+"""One site only, and one that tells nothing: no comparison, no empty promise."""
+
+import re
+
+import pytest
+
+from tests.publish.releases import write_study
+from workbench.publish.content import read_content
+from workbench.publish.parts import header_html, section_html
+
+
+def text(html):
+    return re.sub(r"<[^>]*>", " ", html)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("alone") / "study"
+    return read_content(write_study(folder, {"one": ("Only Hospital", 900)}))
+
+
+@pytest.fixture(scope="module")
+def silent(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("silent") / "study"
+    return read_content(write_study(folder, {"tiny": ("Tiny Practice", 5)}))
+
+
+@pytest.mark.parametrize("site", ["", "Only Hospital"])
+@pytest.mark.parametrize("name", ["activity", "patients", "devices", "images", "description"])
+def test_one_site_is_compared_with_nothing(alone, name, site):
+    html = section_html(alone, alone.study.section(name), site)
+    assert "wb-figure" in html
+    said = text(html)
+    assert "One site: Only Hospital" in said
+    for words in ("Range over sites", "range over sites", "I²", "All sites", "at each site"):
+        assert words not in said, words
+
+
+def test_a_figure_of_sites_says_that_there_is_one(alone):
+    said = text(section_html(alone, alone.study.section("concentration"), language="en"))
+    assert "nothing to compare" in said
+    assert "suppressed" not in said
+    assert "All sites" not in said
+
+
+def test_where_nothing_is_suppressed_no_suppression_is_blamed(small_study):
+    content = read_content(small_study)
+    section = content.study.section("activity").model_copy(update={"top": 1})
+    said = text(section_html(content, section, "Northern University Hospital"))
+    assert "None of them is suppressed" in said
+    assert "fewer than" not in said
+
+
+@pytest.mark.parametrize(
+    ("language", "all_words", "word"),
+    [
+        ("en", "Every number above zero is suppressed.", "suppressed"),
+        ("ru", "Все числа больше нуля скрыты.", "скрыто"),
+        ("zh", "所有大于零的数值均已隐去。", "已隐去"),
+    ],
+)
+def test_a_page_that_tells_nothing_says_so_first(silent, alone, language, all_words, word):
+    html = header_html(silent, language)
+    assert all_words in html
+    facts = re.findall(r"<dd>([^<]*)<", html)
+    assert facts[1:3] == [word, word]
+    assert all_words not in header_html(alone, language)
+
+
+@pytest.mark.parametrize("name", ["activity", "patients", "devices", "images", "description"])
+def test_no_file_of_a_figure_is_offered_where_none_is_drawn(silent, alone, name):
+    html = section_html(silent, silent.study.section(name))
+    assert "wb-figure" not in html
+    assert "data-wb-save" not in html
+    assert "text/csv" in html
+    assert "data-wb-save" in section_html(alone, alone.study.section(name))
