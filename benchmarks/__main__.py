@@ -10,7 +10,7 @@ from rich.table import Table
 
 from benchmarks.row import Row
 
-MODULES = ("commands", "dashboard", "exams")
+MODULES = ("commands", "dashboard", "exams", "scan", "volume", "walk")
 
 
 def main(names: list[str]) -> int:

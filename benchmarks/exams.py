@@ -123,8 +123,8 @@ def ours(folder: Path, dask: str) -> None:
     """Make all tables with the workbench, and keep them."""
     import idc_index_data  # noqa: F401 - imported before the clock starts
 
-    from workbench.imaging.archive import open_archive
-    from workbench.imaging.cluster import Workers, connect
+    from workbench.archive.archive import open_archive
+    from workbench.archive.cluster import Workers, connect
     from workbench.radiology.exams import open_exams, table_of, write_exams
     from workbench.site import read_site
     from workbench.study import read_study

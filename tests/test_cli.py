@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import polars as pl
@@ -471,13 +472,14 @@ def test_a_dashboard_is_written_as_a_file_for_one_study_and_for_a_folder_of_them
     done = workbench("publish", "studies/first_look", "--static", out / "one.html", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert [p.name for p in out.iterdir()] == ["one.html"]
-    assert "Drawing 3 pages of first_look in 3 languages" in done.stderr
+    said = "Drawing first_look in 9 parts: all sites and 2 alone, in 3 languages"
+    assert said in done.stderr
     copy = shutil.copytree(folder / "studies", tmp_path / "studies")
     broken = copy / "broken"
     broken.mkdir()
     (broken / "study.toml").write_text("[study]\n")
     done = workbench("publish", copy, "--static", out, cwd=folder)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 9, done.stderr  # the others are written
     assert sorted(p.name for p in out.iterdir()) == ["first_look.html", "index.html", "one.html"]
     assert "broken gets no page" in done.stderr
     assert 'href="first_look.html"' in (out / "index.html").read_text()
@@ -489,6 +491,8 @@ def test_a_dashboard_that_cannot_be_written_is_refused(tmp_path):
         (["nothing", "--static", "out"], 10, "no study here"),
         (["nowhere", "--static", "out"], 10, "no such folder"),
         ([ROOT / "studies", "--static", "out.html"], 2, "Name a folder"),
+        (["nothing", "--dry-run"], 10, "study.toml"),
+        (["nothing"], 10, "study.toml"),
     ):
         done = workbench("publish", *words, cwd=tmp_path)
         assert (done.returncode, said in done.stderr) == (code, True), done.stderr
@@ -567,6 +571,32 @@ def test_dashboard_command_and_address_are_printed():
     verbose = workbench("publish", "studies/imaging_service", "--dry-run", "--verbose").stdout
     assert "--VoilaConfiguration.template=workbench" in verbose
     assert "--open" not in verbose
+
+
+def test_the_index_of_a_folder_of_studies_is_served(tmp_path):
+    done = workbench("publish", "studies", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "studies"
+    shutil.copytree(ROOT / "studies" / "imaging_service", folder / "one")
+    for name in ("releases", "dashboard.ipynb"):
+        path = folder / "one" / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    refused = workbench("publish", folder)
+    assert (refused.returncode, "index.ipynb" in refused.stderr) == (10, True), refused.stderr
+    shutil.copy(ROOT / "studies" / "index.ipynb", folder)
+    command = [sys.executable, "-m", "workbench", "publish", str(folder)]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+    ) as server:
+        url = server.stdout.readline().strip()
+        text, until = "", time.monotonic() + 120
+        while "The imaging service" not in text and time.monotonic() < until:
+            with urllib.request.urlopen(url, timeout=120) as answer:
+                text = answer.read().decode()
+            time.sleep(1)
+        server.send_signal(signal.SIGINT)
+    assert "What has been asked, where, and what was found?" in text
+    assert "No release yet" in text
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_steps_begin_with_the_same_three_parameters(path):
 LEARN = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LEARN_AT = {path.stem: path for path in LEARN}
 MOST_BYTES = 2 * 2**30  # what public Binder gives
-OFFLINE = ("start_here", "write_a_study", "run_a_site")
+OFFLINE = ("start_here", "write_a_study", "run_a_site", "look_at_a_volume")
 """Notebooks that open no public archive."""
 
 
@@ -154,11 +154,16 @@ def test_start_here_shows_a_pooled_finding(executed):
     text = shown(executed("start_here")[0])
     assert "integrity, not origin" in text
     assert re.search(r"exams_by_modality\s+counts\s+7", text)
+    rows = [line.split() for line in text.splitlines() if re.fullmatch(r"\d+ .* exams", line)]
+    told, lows = [row[2] for row in rows], [int(row[3]) for row in rows]
+    assert lows == sorted(lows, reverse=True)
+    assert told[0].isdigit()  # whole numbers
+    assert all((number == "<NA>") == (low == 1) for number, low in zip(told, lows, strict=True))
 
 
 def test_start_here_tells_the_columns_that_a_table_may_have():
-    from workbench.imaging.archive import KEYWORDS
-    from workbench.imaging.series_table import NUMBERS, REQUIRED
+    from workbench.archive.archive import KEYWORDS
+    from workbench.archive.series_table import NUMBERS, REQUIRED
 
     text = "\n".join(c.source for c in nbformat.read(LEARN_AT["start_here"], as_version=4).cells)
     rows = re.findall(r"^\| `(\w+)` \| (yes|no) \|([^|]*)\| .* \| `(\w+)` \|$", text, re.MULTILINE)
@@ -239,6 +244,27 @@ def test_check_before_release_shows_the_truth_beside_what_leaves_and_packs_nothi
 
 def test_explore_archive_counts_a_public_archive(executed):
     assert re.search(r"CT\b.*433.*355", shown(executed("explore_archive")[0]))
+
+
+def test_explore_archive_accounts_for_every_file_of_a_folder(executed):
+    text = shown(executed("explore_archive")[0])
+    counts = {
+        name: int(n) for name, n in re.findall(r"^  (files|instances|refused) +(\d+)$", text, re.M)
+    }
+    assert counts["files"] == counts["instances"] + counts["refused"] > 100
+    assert re.search(r"CT +┆ 5 +┆ 2\.5 +┆ 5 x 16 x 16", text)
+    assert re.search(r"CT +┆ 4 +┆ 1\.25 +┆ +┆ The slices are not evenly", text)
+
+
+def test_look_at_a_volume_keeps_values_and_refuses_a_gap(executed):
+    notebook, _ = executed("look_at_a_volume")
+    text = shown(notebook)
+    assert re.search(r"z +┆ 5 +┆ 2\.5 ", text)
+    assert len(re.findall(r"volume\.\S+ +┆ true +┆ true +┆ HU", text)) == 2
+    assert "gaps 1.25 mm (2x), 202.5 mm (1x)" in text
+    assert text.count("voxels, shown in Jupyter") == 2
+    widgets = notebook.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"]
+    assert sum(len(w.get("buffers", [])) for w in widgets.values()) == 0  # no voxel is saved
 
 
 def test_run_a_site_shows_a_declaration_that_is_one(executed):

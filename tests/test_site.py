@@ -155,10 +155,42 @@ def test_a_file_of_the_same_size_and_time_has_another_stamp(folder):
     assert site.stamps() != first
 
 
+@pytest.mark.parametrize("named", ["", 'catalog = "tables/scan"\n'])
+@pytest.mark.parametrize("kind", ["folder", "dicomweb", "dimse"])
+def test_an_archive_that_is_scanned_is_stamped_by_its_catalog(tmp_path, kind, named):
+    (tmp_path / "site.toml").write_text(
+        '[site]\nid = "a"\nname = "A"\nkind = "real"\n'
+        f'[archive]\nkind = "{kind}"\npath = "dicom"\n{named}'
+    )
+    site = read_site(tmp_path)
+    assert site.stamps() == {"archive.catalog": "absent"}
+    (finding,) = [f for f in site.check() if f.level == "fail"]
+    assert (finding.message, finding.where) == ("There is no catalog", "site.toml, archive.catalog")
+    assert finding.todo == "Run 'workbench scan site.toml'"
+    catalog = tmp_path / ("tables/scan" if named else "catalog") / "catalog.json"
+    catalog.parent.mkdir(parents=True)
+    catalog.write_text("{}")
+    first = site.stamps()
+    assert first["archive.catalog"].startswith("1:2:")
+    (tmp_path / "dicom").mkdir()
+    (tmp_path / "dicom/new.dcm").write_text("not scanned yet")
+    (catalog.parent / "lock").touch()
+    assert site.stamps() == first
+    catalog.write_text("{ }")
+    assert site.stamps() != first
+
+
+def test_a_public_site_keeps_its_catalog_beside_it(folder):
+    edit(folder, ('kind = "table"\npath = "exams.csv"', 'kind = "folder"\ncatalog = "../out"'))
+    with pytest.raises(SiteError, match="leads out of the site's folder"):
+        read_site(folder)
+
+
 def test_retention_is_read_and_changes_no_digest(folder):
     plain = read_site(folder)
     assert plain.keep_days is None
     edit(folder, ("[key]", "[retention]\ndays = 30\n\n[key]"))
+    assert "30 days" in repr(read_site(folder))
     assert read_site(folder).keep_days == 30
     assert read_site(folder).digest == plain.digest
     for wrong in ("0", "-1", "1.5", '"30"', "100_001"):
@@ -331,6 +363,17 @@ def test_a_real_site_keeps_its_data_where_it_likes(folder):
 def test_a_site_that_is_not_there_is_refused(tmp_path, path):
     with pytest.raises(SiteError, match="cannot be read"):
         read_site(tmp_path / path)
+
+
+@pytest.mark.parametrize("key", ["password_file", "ca_file", "client_key"])
+def test_a_secret_of_a_shared_site_lies_beside_it_and_is_never_stamped(folder, key):
+    text = (folder / "site.toml").read_text()
+    inside = text.replace("[archive]", f'[archive]\n{key} = "secret"')
+    (folder / "site.toml").write_text(inside)
+    assert "secret" not in str(read_site(folder).stamps())
+    (folder / "site.toml").write_text(inside.replace("secret", "/etc/secret"))
+    with pytest.raises(SiteError, match="out of the site's folder"):
+        read_site(folder)
 
 
 def test_the_card_is_escaped(folder):

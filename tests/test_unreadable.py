@@ -2,8 +2,8 @@
 
 import pytest
 
+from workbench.archive.archive import KEYWORDS, open_archive
 from workbench.errors import SiteError
-from workbench.imaging.archive import KEYWORDS, open_archive
 from workbench.radiology.exams import write_exams
 from workbench.site import read_site
 from workbench.unreadable import COLUMNS, FAULTS, UnreadableError, read_told

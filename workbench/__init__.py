@@ -3,7 +3,7 @@
 from importlib import import_module as _import_module
 
 _NAMES = {
-    "Archive": "imaging.archive",
+    "Archive": "archive.archive",
     "Codelist": "codelists",
     "Finding": "findings",
     "Policy": "disclosure.policy",
@@ -19,9 +19,13 @@ _NAMES = {
     "find_releases": "exchange.verification",
     "inspect_machine": "machine",
     "list_runs": "running.retention",
+    "load_volume": "imaging.volume",
     "make_key": "exchange.keys",
-    "open_archive": "imaging.archive",
+    "open_archive": "archive.archive",
+    "open_catalog": "catalog.catalog",
     "open_exams": "radiology.exams",
+    "open_segmentation": "segments.segmentation",
+    "open_volume": "imaging.volume",
     "pack": "release",
     "plot_section": "publish.paper",
     "pool": "pooling",
@@ -30,13 +34,18 @@ _NAMES = {
     "read_site": "site",
     "read_study": "study",
     "read_summary": "summaries.table",
+    "read_volume": "imaging.volume_file",
     "run_study": "execution",
+    "scan": "catalog.scan",
+    "scan_site": "archive.site_scan",
     "verify": "release",
     "verify_all": "exchange.verification",
+    "view": "viewer.view",
     "write_exams": "radiology.exams",
     "write_figure": "publish.paper",
     "write_pooled": "pooling",
     "write_summary": "summaries.table",
+    "write_volume": "imaging.volume_file",
 }
 """Public name -> the module that holds it; a module is imported when its name is first used."""
 

@@ -9,13 +9,15 @@ from typing import Annotated
 
 import typer
 
-from workbench.commands import machine, releases, sites, studies
+from workbench.commands import archives, machine, releases, sites, studies
 from workbench.errors import WorkbenchError
 
 ABOUT = (
     "Write an imaging study once, run it at every institution, release only aggregates, "
     "pool them, publish."
 )
+STOPPED = 130
+"""Exit code of a command that was stopped by Ctrl-C, as typer gives it."""
 app = typer.Typer(
     name="workbench",
     help=ABOUT,
@@ -41,9 +43,10 @@ def main() -> None:
             raise
         sys.stderr.write(f"{error}\n")
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        sys.stderr.write("Stopped. The same command goes on from here.\n")
-        raise SystemExit(130) from None
+    except SystemExit as end:
+        if end.code == STOPPED:
+            sys.stderr.write("Stopped. The same command goes on from here.\n")
+        raise
     except BrokenPipeError:  # the reader, such as `head`, has what it wants
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
@@ -74,6 +77,7 @@ for command in (
     studies.new,
     studies.check,
     sites.key,
+    archives.scan,
     studies.run,
     releases.release,
     releases.verify,

@@ -72,6 +72,12 @@ class SiteError(WorkbenchError):
     exit_code = 11
 
 
+class ImageError(WorkbenchError):
+    """A DICOM file, series or volume cannot be used."""
+
+    exit_code = 11
+
+
 class ExecutionError(WorkbenchError):
     """A step did not end well, or a run could not start."""
 

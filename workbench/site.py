@@ -34,8 +34,14 @@ from workbench.findings import Finding, Findings
 from workbench.running.disk import require_outside_repository
 from workbench.running.stamp import stamp
 
-LOCAL = ("path", "folder", "file")
+LOCAL = ("path", "folder", "file", "catalog")
 """Keys of [archive] that name a place on this machine."""
+SECRETS = ("password_file", "token_file", "ca_file", "client_certificate", "client_key")
+"""Keys of [archive] that name a file a server is reached with; never stamped."""
+SCANNED = ("folder", "dicomweb", "dimse")
+"""Kinds of archive that a run reads by their catalog."""
+CATALOG = "catalog"
+"""Folder of the catalog where site.toml names none."""
 
 
 def _check_place(text: str) -> str:
@@ -232,13 +238,18 @@ class Site(Displayed):
     def stamps(self) -> dict[str, str]:
         """Return the stamp of each declared local path; nothing is opened.
 
+        An archive that is scanned is stamped by its catalog, which changes with it, alone.
+
         Returns
         -------
         dict
             Key of site.toml, e.g. "tables.reports", to "files:bytes:digest" or "absent". No path
             stands in it.
         """
-        places = {f"archive.{k}": v for k, v in self.file.archive.items() if k in LOCAL}
+        archive = self.file.archive
+        places = {f"archive.{k}": v for k, v in archive.items() if k in LOCAL}
+        if archive["kind"] in SCANNED:
+            places = {"archive.catalog": f"{archive.get('catalog', CATALOG)}/catalog.json"}
         places |= {f"tables.{k}": v for k, v in self.file.tables.items()}
         return {
             key: stamp(self.locate(place))
@@ -251,35 +262,17 @@ class Site(Displayed):
         found = Findings()
         for key, found_there in self.stamps().items():
             if found_there == "absent":
-                found.append(
-                    Finding(
-                        "fail",
-                        "paths",
-                        "There is nothing here",
-                        f"site.toml, {key}",
-                        todo="Correct the path",
-                    )
-                )
+                scanned = key == "archive.catalog"
+                what = "There is no catalog" if scanned else "There is nothing here"
+                todo = "Run 'workbench scan site.toml'" if scanned else "Correct the path"
+                found.append(Finding("fail", "paths", what, f"site.toml, {key}", todo=todo))
         if self.kind == "real" and _in_work_tree(self.path):
-            found.append(
-                Finding(
-                    "fail",
-                    "repository",
-                    "A real site may not lie in a git work tree: 'git add' would commit patients",
-                    "site.toml",
-                    todo="Move it outside of the repository",
-                )
-            )
+            what = "A real site may not lie in a git work tree: 'git add' would commit patients"
+            todo = "Move it outside of the repository"
+            found.append(Finding("fail", "repository", what, "site.toml", todo=todo))
         if self.kind != "real" and (self.card is None or not self.card.is_file()):
-            found.append(
-                Finding(
-                    "review",
-                    "card",
-                    "There is no data card",
-                    "site.toml, site.card",
-                    todo="Write card.md",
-                )
-            )
+            where, todo = "site.toml, site.card", "Write card.md"
+            found.append(Finding("review", "card", "There is no data card", where, todo=todo))
         if self.key is None:
             found.append(
                 Finding(
@@ -315,6 +308,7 @@ class Site(Displayed):
             "archive": str(self.archive["kind"]),
             "tables": ", ".join(self.tables),
             "policy": str(self.policy),
+            "runs kept": "" if self.keep_days is None else f"{self.keep_days} days",
         }
         reasons = [[column, self.reason(column)] for column in self.cannot_answer]
         return Card(self.name, facts, ["cannot answer", "because"], reasons)
@@ -377,7 +371,7 @@ def _cross_problems(file: SiteFile, path: Path) -> list[Finding]:
 
 
 def _places(file: SiteFile) -> Iterator[tuple[str, object]]:
-    yield from ((f"archive.{k}", v) for k, v in file.archive.items() if k in LOCAL)
+    yield from ((f"archive.{k}", v) for k, v in file.archive.items() if k in LOCAL + SECRETS)
     yield from ((f"tables.{k}", v) for k, v in file.tables.items())
     if file.site.card is not None:
         yield "site.card", file.site.card

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
+from workbench.archive.archive import KEYWORDS, Archive, Source, open_archive
 from workbench.codelists import read_codelist
 from workbench.definition.dimensions import StudyDimension, interval_labels
 from workbench.errors import DefinitionError, SiteError
-from workbench.imaging.archive import KEYWORDS, Archive, Source, open_archive
 from workbench.radiology import exams as exams_module
 from workbench.radiology.counting import Histogram, Moments
 from workbench.radiology.exams import open_exams, write_exams

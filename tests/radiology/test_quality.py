@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from tests.radiology.test_exams import archive
+from workbench.archive.archive import open_archive
 from workbench.errors import SiteError
-from workbench.imaging.archive import open_archive
 from workbench.radiology.exams import open_exams, write_exams
 from workbench.radiology.grouping import DERIVED, ONCE
 from workbench.radiology.quality import EMPTY, MODALITIES, WARNING, Quality

@@ -126,10 +126,10 @@ def _write_new(folder: Path, kind: str, given: dict[str, str | None]) -> Site:
 
 def _check(place: Site) -> tuple[list[str], list[Finding]]:
     """Return the columns that the archive holds, and what is wrong; reads no row."""
+    from workbench.archive.archive import KEYWORDS, open_archive
+    from workbench.archive.series_table import open_series_table
     from workbench.exchange.keys import read_key
     from workbench.findings import Finding
-    from workbench.imaging.archive import KEYWORDS, open_archive
-    from workbench.imaging.series_table import open_series_table
 
     findings = [finding for finding in place.check() if finding.level != "pass"]
     if place.key_path is not None:

@@ -89,7 +89,7 @@ def run(
     runs: RunsFolder = RUNS,
 ) -> None:
     """Run a study at its sites; goes on where it stopped."""
-    from workbench.imaging.archive import open_archive
+    from workbench.archive.archive import open_archive
     from workbench.running.parallel import run_sites
     from workbench.running.progress import Display, Event
     from workbench.study import read_study

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from workbench.archive.archive import Archive
+from workbench.archive.cluster import connect
 from workbench.errors import DefinitionError, SiteError, show
-from workbench.imaging.archive import Archive
-from workbench.imaging.cluster import connect
 from workbench.radiology.counting import Counts, Histogram, Moments, Table, readable
 from workbench.radiology.grouping import STORED, WHO, Tally, find_shared, group_series
 from workbench.radiology.quality import parse_quality

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from workbench.imaging.archive import tidy
+from workbench.archive.archive import tidy
 from workbench.radiology.counting import ELEMENTS, PARTS
 from workbench.radiology.quality import QualityTally
 

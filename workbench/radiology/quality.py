@@ -114,7 +114,7 @@ class QualityTally:
         """
         import polars as pl
 
-        from workbench.imaging.archive import is_stated
+        from workbench.archive.archive import is_stated
 
         series = stored["series"]
         total = int(series.sum())

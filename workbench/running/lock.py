@@ -73,13 +73,15 @@ class Lock:
 
 
 @contextlib.contextmanager
-def lock_folder(folder: Path, *, wait_s: float = 1.0) -> Iterator[Lock]:
+def lock_folder(folder: Path, *, what: str = "run folder", wait_s: float = 1.0) -> Iterator[Lock]:
     """Hold a folder for this process alone; the system lets go when the process dies.
 
     Parameters
     ----------
     folder
         An existing folder; the lock is its file ``lock``.
+    what
+        What the folder is, for the error.
     wait_s
         How long to wait, in s, for a holder that has not written its name yet.
 
@@ -97,7 +99,7 @@ def lock_folder(folder: Path, *, wait_s: float = 1.0) -> Iterator[Lock]:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     try:
         with writing(path):
-            _take(handle, folder, wait_s)
+            _take(handle, folder, what, wait_s)
             dead = _read_holder(handle)
             now = datetime.now(UTC).isoformat(timespec="seconds")
             me = {"pid": os.getpid(), "host": socket.gethostname(), "started": now}
@@ -111,7 +113,7 @@ def lock_folder(folder: Path, *, wait_s: float = 1.0) -> Iterator[Lock]:
         os.close(handle)
 
 
-def _take(handle: int, folder: Path, wait_s: float) -> None:
+def _take(handle: int, folder: Path, what: str, wait_s: float) -> None:
     deadline = time.monotonic() + wait_s
     while True:
         try:
@@ -127,7 +129,7 @@ def _take(handle: int, folder: Path, wait_s: float) -> None:
                 else "another process"
             )
             raise ExecutionError(
-                f"The run folder is in use by {who}",
+                f"The {what} is in use by {who}",
                 where=str(folder),
                 todo="Wait until it has ended, or stop it",
             ) from None

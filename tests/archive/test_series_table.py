@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.imaging.test_archive import GOOD
+from tests.archive.test_archive import GOOD
+from workbench.archive import series_table
+from workbench.archive.archive import KEYWORDS
+from workbench.archive.series_table import open_series_table
 from workbench.errors import SiteError
-from workbench.imaging import series_table
-from workbench.imaging.archive import KEYWORDS
-from workbench.imaging.series_table import open_series_table
 from workbench.unreadable import UnreadableError, read_told
 
 SECRET = "Ivanova^Anna"

@@ -10,14 +10,14 @@ from typing import Any
 
 import polars as pl
 
-from workbench.errors import SiteError, show, suggest
-from workbench.imaging.table_file import (
+from workbench.archive.table_file import (
     locate_table,
     name_of,
     open_table_file,
     refuse_ragged,
     refusing,
 )
+from workbench.errors import SiteError, show, suggest
 from workbench.unreadable import DECIMAL_COMMA, HEADER, REPEATED, UnreadableError
 
 IDENTIFIERS = ("exam_uid", "patient_id", "series_uid")

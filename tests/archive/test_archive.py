@@ -5,8 +5,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from tests.conftest import ROOT
+from workbench.archive.archive import KEYWORDS, Archive, open_archive, tidy
 from workbench.errors import SiteError, UsageError
-from workbench.imaging.archive import KEYWORDS, Archive, open_archive, tidy
 
 SITES = {
     "covid_19_ny_sbu": 17950,

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from workbench.archive.cluster import Workers, open_cluster
 from workbench.errors import SiteError
-from workbench.imaging.cluster import Workers, open_cluster
 
 NEGATE = operator.neg
 
@@ -21,7 +21,7 @@ def test_threads_keep_the_order():
 
 def test_threads_do_not_import_distributed():
     code = (
-        "import sys; from workbench.imaging.cluster import Workers; Workers().map(abs, [-1]);"
+        "import sys; from workbench.archive.cluster import Workers; Workers().map(abs, [-1]);"
         "sys.exit('distributed' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -48,7 +48,7 @@ def test_two_processes_compute_the_same():
 
 
 def test_a_scheduler_that_does_not_answer_is_refused(monkeypatch):
-    monkeypatch.setattr("workbench.imaging.cluster.ANSWER_S", 1)
+    monkeypatch.setattr("workbench.archive.cluster.ANSWER_S", 1)
     start = time.monotonic()
     with (
         pytest.raises(SiteError, match="does not answer"),

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from workbench.errors import SiteError, UsageError, show, suggest
-from workbench.imaging.series_table import open_series_table
+from workbench.archive.series_table import open_series_table
+from workbench.dicom.rows import OLDEST, SEXES, YEARS
+from workbench.errors import ImageError, SiteError, UsageError, show, suggest
 
 if TYPE_CHECKING:
     from workbench.site import Site
@@ -35,10 +36,6 @@ KEYWORDS = {
 """Our column -> the DICOM keyword that a table may use for it instead."""
 IDC_KEYWORDS = KEYWORDS | {"instances": "instanceCount", "megabytes": "series_size_MB"}
 TEXTS = ("modality", "manufacturer", "model", "body_part", "exam_description", "series_description")
-OLDEST = 130
-"""An age above this many years is not believed."""
-_YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
-_SEXES = {"F": "F", "FEMALE": "F", "W": "F", "M": "M", "MALE": "M", "O": "O", "OTHER": "O"}
 _NOT_STATED = ("", "NA", "N/A", "NAN", "NONE", "NULL", "UNKNOWN", "UNSPECIFIED", "NOT SPECIFIED")
 
 
@@ -59,6 +56,8 @@ class Source:
         Return how many rows repeat another exactly, and were left out.
     notes
         What was ignored.
+    open_series
+        Return the files of one series on this machine; None if the archive holds no images.
     """
 
     scan: Callable[[], pl.LazyFrame]
@@ -66,6 +65,20 @@ class Source:
     validate: Callable[[], None] = lambda: None
     count_repeated: Callable[[], int] = lambda: 0
     notes: tuple[str, ...] = ()
+    open_series: Callable[[str], tuple[Path, ...]] | None = None
+
+
+@dataclass(frozen=True)
+class SeriesFiles:
+    """Name the files of one series.
+
+    Parameters
+    ----------
+    paths
+        Files on this machine, sorted.
+    """
+
+    paths: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -122,6 +135,22 @@ class Archive:
         ids = frame.select(pl.col("patient_id").unique()).collect()["patient_id"].drop_nulls()
         chosen = sorted(ids.to_list(), key=lambda i: hashlib.sha256(i.encode()).digest())
         return frame.filter(pl.col("patient_id").is_in(chosen[: self.sample]))
+
+    def open_series(self, series_uid: str) -> SeriesFiles:
+        """Return the files of one series, to open it with `open_volume`.
+
+        Raises
+        ------
+        ImageError
+            If the archive holds no images, or not this series.
+        """
+        if self.source.open_series is None:
+            raise ImageError(
+                "The archive holds an index, and no images",
+                where=f"archive of {self.site_id}, kind {self.kind}",
+                todo="Open a site whose archive is a folder or a server",
+            )
+        return SeriesFiles(self.source.open_series(series_uid))
 
     def count_repeated(self) -> int:
         """Return how many rows `scan` left out because they repeat another; 0 for a sample."""
@@ -182,7 +211,7 @@ def tidy(frame: pl.LazyFrame) -> pl.LazyFrame:
 def _read_age(stored: pl.Expr) -> pl.Expr:
     """Read an age string (DICOM PS3.5, 6.2, AS): a number and D, W, M or Y."""
     text = stored.str.strip_chars().str.to_uppercase()
-    factor = text.str.tail(1).replace_strict(_YEARS, default=None, return_dtype=pl.Float64)
+    factor = text.str.tail(1).replace_strict(YEARS, default=None, return_dtype=pl.Float64)
     years = text.str.head(-1).cast(pl.Float64, strict=False) * factor
     return pl.when(years.is_between(0, OLDEST)).then(years)
 
@@ -190,7 +219,7 @@ def _read_age(stored: pl.Expr) -> pl.Expr:
 def _read_sex(stored: pl.Expr) -> pl.Expr:
     """Read a sex (DICOM PS3.3, C.7.1.1): F, M or O."""
     text = stored.str.strip_chars().str.to_uppercase()
-    return text.replace_strict(_SEXES, default=None, return_dtype=pl.String)
+    return text.replace_strict(SEXES, default=None, return_dtype=pl.String)
 
 
 def _read_text(stored: pl.Expr) -> pl.Expr:
@@ -270,6 +299,32 @@ def _open_table(declared: Mapping[str, Any], folder: Path) -> Source:
     )
 
 
+def _open_folder(declared: Mapping[str, Any], folder: Path) -> Source:
+    """Open a folder of DICOM files by the catalog that a scan of it made."""
+    from workbench.catalog.catalog import open_site_catalog
+    from workbench.catalog.series import as_stored
+
+    _require_keys(declared, {"kind", "path", "catalog"})
+    catalog = open_site_catalog(declared, folder)
+    if catalog.root != (folder / str(declared.get("path", ""))).resolve():
+        raise SiteError(
+            "The catalog is of another folder",
+            where="archive.path",
+            todo="Run 'workbench scan site.toml'",
+        )
+    return Source(
+        lambda: as_stored(catalog.series(), KEYWORDS),
+        catalog.fingerprint,
+        open_series=lambda uid: tuple(catalog.series_files(uid)),
+    )
+
+
+def _open_server(declared: Mapping[str, Any], folder: Path) -> Source:
+    from workbench.archive.server_source import open_server_source
+
+    return open_server_source(declared, folder)
+
+
 def file_digest(path: Path) -> str:
     """Return the sha256 of a file as "sha256:…"."""
     with path.open("rb") as file:
@@ -277,6 +332,9 @@ def file_digest(path: Path) -> str:
 
 
 KINDS: dict[str, Callable[[Mapping[str, Any], Path], Source]] = {
+    "dicomweb": _open_server,
+    "dimse": _open_server,
+    "folder": _open_folder,
     "idc": _open_idc,
     "table": _open_table,
 }

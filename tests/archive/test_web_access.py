@@ -1,0 +1,52 @@
+"""What a site may not declare of a web server."""
+
+import pytest
+
+from workbench.archive.dicomweb import read_dicomweb
+from workbench.errors import SiteError
+
+GOOD = {"kind": "dicomweb", "url": "https://pacs.example/dicom-web"}
+SECRET = {"user": "me", "password_file": "password"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"url": "ftp://pacs.example/"}, "none of a web server"),
+        ({"url": "pacs.example"}, "none of a web server"),
+        ({"url": "https://[::1"}, "none of a web server"),
+        ({"url": "https://host:port/"}, "none of a web server"),
+        ({"url": "https://me:hush@pacs.example/"}, "more than host"),
+        ({"url": "https://pacs.example/?token=hush"}, "more than host"),
+        ({"verify": False}, "can be anybody"),
+        ({"url": "http://pacs.example/", **SECRET}, "without TLS"),
+        ({"url": "http://127.0.0.1.pacs.example/", **SECRET}, "without TLS"),
+        ({"user": "me"}, "belong together"),
+        ({"password_file": "password"}, "belong together"),
+        ({**SECRET, "token_file": "token"}, "Either"),
+        ({"client_key": "key.pem"}, "without certificate"),
+        ({"ca_file": "none.pem"}, "no such file"),
+        ({"verfy": True}, "Did you mean 'verify'"),
+        ({"page": 0}, "page"),
+        ({"timeout_s": "soon"}, "timeout_s"),
+    ],
+)
+def test_a_declaration_that_cannot_be_is_refused(tmp_path, change, words):
+    with pytest.raises(SiteError, match=words) as caught:
+        read_dicomweb(GOOD | change, tmp_path)
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_a_server_on_this_machine_may_do_without(tmp_path, host):
+    read_dicomweb(GOOD | {"url": f"http://{host}:8042/dicom-web", **SECRET}, tmp_path)
+    read_dicomweb(GOOD | {"url": f"https://{host}/dicom-web", "verify": False}, tmp_path)
+
+
+def test_a_secret_is_read_when_it_is_used(tmp_path):
+    server = read_dicomweb(GOOD | {"token_file": "token"}, tmp_path)
+    for token in ("first", "second"):
+        (tmp_path / "token").write_text(token)
+        (tmp_path / "token").chmod(0o600)
+        assert server.access.authorization() == f"Bearer {token}"
+        assert token not in repr(server)

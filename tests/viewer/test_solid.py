@@ -1,0 +1,49 @@
+"""The 3-D view: what NiiVue is given is what SimpleITK reads back."""
+
+import numpy as np
+import pytest
+import SimpleITK
+import xarray as xr
+
+from workbench.viewer.picture import Picture, encode
+from workbench.viewer.solid import LARGEST, nifti_bytes, solid_view
+from workbench.viewer.view import view
+
+
+def volume(dtype) -> xr.DataArray:
+    affine = np.array([[0, 0, -3, 5.0], [-0.7, 0, 0, 6], [0, 1.5, 0, 7], [0, 0, 0, 1]])
+    values = (np.arange(24).reshape(2, 3, 4) * 7 - 30).astype(dtype)
+    return xr.DataArray(
+        values, dims=("z", "y", "x"), attrs={"affine": affine.tolist(), "units": "HU"}
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+def test_the_file_in_memory_is_the_volume(tmp_path, dtype):
+    given = volume(dtype) + (0 if dtype is np.int16 else 0.25)
+    picture = Picture(given.assign_attrs(volume(dtype).attrs))
+    shape = tuple(axis.shown for axis in picture.axes)
+    path = tmp_path / "volume.nii"
+    path.write_bytes(nifti_bytes(encode(picture.values(())), shape, picture.affine))
+    read = SimpleITK.ReadImage(str(path))
+    assert SimpleITK.GetArrayFromImage(read) == pytest.approx(picture.values(()), abs=0.002)
+    assert read.GetOrigin() == pytest.approx(picture.affine[:3, 3])
+    assert read.GetSpacing() == pytest.approx([3, 0.7, 1.5])
+    assert np.reshape(read.GetDirection(), (3, 3)) == pytest.approx(np.eye(3))
+
+
+def test_it_shows_what_the_slices_show_and_names_nothing():
+    pytest.importorskip("ipyniivue")
+    labels = volume(np.int16).copy(data=np.indices((2, 3, 4)).sum(0)).astype(np.uint8)
+    labels.attrs |= {"affine": volume(np.int16).attrs["affine"], "labels": {1: "liver"}}
+    box = view(volume(np.int16), labels)
+    solid = solid_view(box.slices)
+    image, layer = solid.volumes
+    assert (image.name, layer.name) == ("volume.nii", "labels.nii")
+    assert len(image.data) == 352 + 24 * 2
+    assert layer.data[68:70] == b"\xea\x03"  # numbers of labels, not values to be mixed
+    assert layer.data[352:] == box.slices.picture.label_values().tobytes()
+    shown = layer.colormap_label
+    assert (shown.lut[3], shown.lut[4:8]) == (0, [230, 159, 0, 255])
+    assert shown.labels[1] == "liver"
+    assert box.slices.picture.largest > LARGEST

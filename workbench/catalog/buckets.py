@@ -1,0 +1,194 @@
+"""Buckets: the rows of a catalog in partitions of whole patients, and their series."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from workbench.catalog.listing import drop_gone
+from workbench.catalog.part import PLACE, ROWS, add_place, write_table
+from workbench.catalog.series import summarise_series
+from workbench.dicom.columns import SCHEMA
+
+ROWS_PER_BUCKET = 50_000
+PLACES = 2**32
+"""Places of a patient: bucket i of n holds those from i/n to (i+1)/n of them."""
+_ORDER = ("patient_id", "exam_uid", "series_uid", "path")
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Say what one bucket is made of.
+
+    Parameters
+    ----------
+    folder
+        The catalog's folder.
+    name
+        What its files are called.
+    low, high
+        Places that it holds, the last not included.
+    old
+        Files of rows of the last scan, among them those of this bucket.
+    gone
+        Files of paths that are no longer there, or changed.
+    parts
+        Parts that were read since.
+    refused
+        File of the duplicates that are refused.
+    """
+
+    folder: Path
+    name: str
+    low: int
+    high: int
+    old: tuple[Path, ...]
+    gone: tuple[Path, ...]
+    parts: tuple[Path, ...]
+    refused: Path
+
+
+def count_buckets(rows: int, now: int) -> int:
+    """Return into how many buckets to divide; as now, unless these became too large or small.
+
+    Examples
+    --------
+    >>> count_buckets(10, 0), count_buckets(120_000, 0), count_buckets(120_000, 2)
+    (1, 3, 2)
+    """
+    wanted = max(1, -(-rows // ROWS_PER_BUCKET))
+    return now if now and now / 4 <= wanted <= now * 2 else wanted
+
+
+def bounds(number: int, buckets: int) -> tuple[int, int]:
+    """Return the first place of a bucket, and the first of the next."""
+    return number * PLACES // buckets, (number + 1) * PLACES // buckets
+
+
+def write_bucket(bucket: Bucket) -> dict[str, Any]:
+    """Write the instances and the series of one bucket.
+
+    Returns
+    -------
+    dict
+        Its entry in catalog.json.
+    """
+    here = (pl.col(PLACE) >= bucket.low) & (pl.col(PLACE) < bucket.high)
+    tables = [pl.DataFrame(schema={**SCHEMA, PLACE: pl.UInt32()})]
+    for file in bucket.old:
+        rows = add_place(drop_gone(pl.read_parquet(file), bucket.gone)).filter(here)
+        tables.append(rows.select(*SCHEMA, PLACE))
+    if bucket.parts:
+        files = [part / ROWS for part in bucket.parts]
+        tables.append(pl.scan_parquet(files).filter(here).select(*SCHEMA, PLACE).collect())
+    rows = pl.concat(tables).drop(PLACE)
+    refused = pl.read_parquet(bucket.refused, columns=["path"])
+    aside = rows.join(refused, on="path", how="semi")
+    rows = (
+        rows.join(refused, on="path", how="anti").sort(_ORDER) if len(aside) else rows.sort(_ORDER)
+    )
+    series = summarise_series(rows)
+    names = {"instances": f"instances/{bucket.name}", "series": f"series/{bucket.name}"}
+    for table, name in ((rows, names["instances"]), (series, names["series"])):
+        write_table(table, bucket.folder / name, compression="zstd")
+    names["aside"] = ""
+    if len(aside):
+        names["aside"] = f"state/aside-{bucket.name}"
+        write_table(aside.sort("path"), bucket.folder / names["aside"], compression="zstd")
+    modalities = rows["modality"].fill_null("").value_counts(sort=True)
+    return {
+        **names,
+        "low": bucket.low,
+        "high": bucket.high,
+        "rows": len(rows),
+        "aside_rows": len(aside),
+        "series_rows": len(series),
+        "exams": rows.select(pl.struct("patient_id", "exam_uid").n_unique()).item(),
+        "patients": rows["patient_id"].drop_nulls().n_unique(),
+        "bytes": rows["pixel_bytes"].sum(),
+        "modalities": dict(modalities.iter_rows()),
+        "digest": _digest(bucket.folder / names["instances"]),
+    }
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def find_touched(
+    folder: Path,
+    old: Sequence[Mapping[str, Any]],
+    gone: Sequence[Path],
+    parts: Sequence[Path],
+    refused: pl.DataFrame,
+) -> list[bool]:
+    """Return for each bucket of the last scan whether its rows are others now.
+
+    Parameters
+    ----------
+    folder
+        The catalog's folder.
+    old
+        Entries of the buckets in catalog.json.
+    gone, parts
+        As in `Bucket`.
+    refused
+        path and place of the duplicates that are refused.
+    """
+    edges = np.array([bucket["low"] for bucket in old])
+    touched = np.zeros(len(old), bool)
+    for part in parts:
+        places = pl.read_parquet(part / ROWS, columns=[PLACE])[PLACE].unique()
+        touched[np.searchsorted(edges, places.to_numpy(), "right") - 1] = True
+    refused = refused.select("path", PLACE)
+    for number, bucket in enumerate(old):
+        if touched[number]:
+            continue
+        aside = _paths(folder, bucket["aside"])
+        here = (pl.col(PLACE) >= bucket["low"]) & (pl.col(PLACE) < bucket["high"])
+        if not aside["path"].sort().equals(refused.filter(here)["path"].sort()):
+            touched[number] = True
+        elif gone:
+            paths = _paths(folder, bucket["instances"])
+            touched[number] = len(drop_gone(paths, gone)) != len(paths)
+    return [bool(t) for t in touched]
+
+
+def _paths(folder: Path, name: str) -> pl.DataFrame:
+    if not name:
+        return pl.DataFrame(schema={"path": pl.String})
+    return pl.read_parquet(folder / name, columns=["path"])
+
+
+def mark_shared(folder: Path, buckets: Sequence[dict[str, Any]], generation: int) -> None:
+    """Mark the series whose UID another exam or patient claims, in whichever bucket it is.
+
+    Parameters
+    ----------
+    folder
+        The catalog's folder.
+    buckets
+        Entries in catalog.json; the name of a table that is written again is changed.
+    generation
+        Number of this scan.
+    """
+    tables = [
+        pl.read_parquet(folder / b["series"], columns=["series_uid", "shared"]) for b in buckets
+    ]
+    claimed = pl.concat([t["series_uid"] for t in tables]).value_counts()
+    several = claimed.filter(pl.col("count") > 1)["series_uid"]
+    for number, (bucket, table) in enumerate(zip(buckets, tables, strict=True)):
+        shared = table["series_uid"].is_in(several.implode())
+        if not shared.equals(table["shared"], check_names=False):
+            path = folder / bucket["series"]
+            rows = pl.read_parquet(path).with_columns(shared=shared)
+            name = f"series/bucket-{number:04d}-{generation}-shared.parquet"
+            write_table(rows, folder / name, compression="zstd")
+            bucket["series"] = name

@@ -1,0 +1,230 @@
+"""Catalog: the tables that a scan makes of an archive, in partitions of whole patients."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from workbench.catalog.members import copy_member
+from workbench.catalog.series import SERIES
+from workbench.catalog.spool import Spool
+from workbench.catalog.walk import locate, split_member
+from workbench.dicom.columns import SCHEMA
+from workbench.dicom.refusals import REASONS, REFUSED_SCHEMA, UnreadableFile
+from workbench.display import Card, Displayed, size
+from workbench.errors import ImageError, SiteError, show
+from workbench.site import CATALOG as DEFAULT
+
+CATALOG = "catalog.json"
+"""File of a catalog that names all others: what it does not name is not in the catalog."""
+FORMAT = 1
+SPOOL_BYTES = 20_000_000_000
+"""Bytes that series copied out of zip files may take together."""
+NOT_WRONG = ("dicomdir",)
+"""Reasons that are no fault of an archive: what they refuse is accounted for."""
+
+
+@dataclass(frozen=True, repr=False)
+class Catalog(Displayed):
+    """Hold the tables of an archive; nothing is read until rows are asked for.
+
+    A scan that finds changes puts other tables in their place: open the catalog again then.
+
+    Parameters
+    ----------
+    folder
+        The catalog's folder; private, since it names patients.
+    record
+        Content of its `catalog.json`.
+    """
+
+    folder: Path
+    record: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def root(self) -> Path:
+        """Folder that was scanned; paths of instances start there."""
+        return Path(self.record["root"])
+
+    @property
+    def partitions(self) -> tuple[Path, ...]:
+        """Parquet files of instances, each with whole patients."""
+        return tuple(self.folder / bucket["instances"] for bucket in self.record["buckets"])
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Files, links, containers and their members, instances, refused; series, exams, patients.
+
+        A container is a zip file, or an exam of a server.
+
+        Files and members together are instances, refused, links and containers together.
+        """
+        return dict(self.record["counts"])
+
+    @property
+    def modalities(self) -> Mapping[str, int]:
+        """Number of instances by modality; "" for those that state none."""
+        return dict(self.record["modalities"])
+
+    @property
+    def wrong(self) -> int:
+        """Number of refused files, but for what is no fault of an archive (`NOT_WRONG`)."""
+        return sum(n for reason, n in self.reasons.items() if reason not in NOT_WRONG)
+
+    @property
+    def reasons(self) -> Mapping[str, int]:
+        """Number of refused files by reason, the most frequent first."""
+        return dict(self.record["refused"])
+
+    def instances(self) -> pl.LazyFrame:
+        """Return one row an instance, with the columns of `columns.SCHEMA`."""
+        if not self.partitions:
+            return pl.LazyFrame(schema=SCHEMA)
+        return pl.scan_parquet(list(self.partitions))
+
+    def series(self) -> pl.LazyFrame:
+        """Return one row a series, with the columns of `series.SERIES`."""
+        files = [self.folder / bucket["series"] for bucket in self.record["buckets"]]
+        return pl.scan_parquet(files) if files else pl.LazyFrame(schema=SERIES)
+
+    def refused(self) -> pl.LazyFrame:
+        """Return path, reason and detail of each file that is not in the catalog."""
+        path = self.folder / "refused.parquet"
+        return pl.scan_parquet(path) if path.exists() else pl.LazyFrame(schema=REFUSED_SCHEMA)
+
+    def fingerprint(self) -> str:
+        """Return a text that changes when the content does."""
+        return f"catalog {self.record['fingerprint']}"
+
+    def series_files(self, series_uid: str) -> list[Path]:
+        """Return the files of one series; those in a zip file are copied out of it first.
+
+        The copies stand in the catalog's folder `spool`, the oldest making room for new ones.
+
+        Raises
+        ------
+        ImageError
+            If the catalog has no such series, or a zip file changed since it was scanned.
+        """
+        rows = self.instances().filter(pl.col("series_uid") == series_uid).select("path")
+        paths = rows.collect()["path"].sort().to_list()
+        if not paths:
+            raise ImageError(
+                "The catalog has no such series",
+                where=show(str(self.folder), 200),
+                todo="Take a series_uid from catalog.series()",
+            )
+        members = [path for path in paths if split_member(path)[1]]
+        files = [Path(self.root, locate(path)) for path in paths if path not in members]
+        if not members:
+            return files
+        spool = Spool(self.folder / "spool", SPOOL_BYTES)
+        name = f"{self.fingerprint()} {series_uid}"
+        return [*files, *spool.open_series(name, lambda to, _: self._copy(members, to))]
+
+    def _copy(self, members: Sequence[str], folder: Path) -> None:
+        for number, path in enumerate(members):
+            try:
+                with (folder / f"{number:06d}.dcm").open("wb") as file:
+                    copy_member(self.root, path, file)
+            except UnreadableFile as error:
+                raise ImageError(
+                    f"A zip file cannot be read: {error}",
+                    where=show(str(self.root), 200),
+                    todo="Run 'workbench scan' again",
+                ) from None
+
+    def _card(self) -> Card:
+        counts = {name: f"{number:,}" for name, number in self.counts.items() if number}
+        facts = {"scanned": str(self.record["scanned"])} | counts
+        facts["pixels"] = size(self.record["bytes"]) if self.record["bytes"] else ""
+        modalities = sorted(self.modalities.items(), key=lambda item: -item[1])
+        facts["modalities"] = ", ".join(f"{name or 'not stated'} {n:,}" for name, n in modalities)
+        rows = [[reason, f"{n:,}", REASONS[reason]] for reason, n in self.reasons.items()]
+        return Card("Catalog", facts, ["refused", "files", "because"], rows)
+
+
+def open_catalog(folder: Path | str) -> Catalog:
+    """Open the catalog that `scan` wrote.
+
+    Parameters
+    ----------
+    folder
+        Its folder.
+
+    Raises
+    ------
+    SiteError
+        If there is none, or another version of the workbench wrote it.
+    """
+    folder = Path(folder)
+    record = read_record(folder)
+    if record is None or not record_is_current(record):
+        raise SiteError(
+            "There is no catalog here" if record is None else "The catalog is of another version",
+            where=show(str(folder), 200),
+            todo="Run 'workbench scan'",
+        )
+    return Catalog(folder, record)
+
+
+def open_site_catalog(declared: Mapping[str, Any], folder: Path) -> Catalog:
+    """Open the catalog of a site whose archive is scanned.
+
+    Parameters
+    ----------
+    declared
+        Table `[archive]`.
+    folder
+        Folder of the site.toml.
+
+    Raises
+    ------
+    SiteError
+        If it was not scanned yet.
+    """
+    try:
+        return open_catalog(folder / str(declared.get("catalog", DEFAULT)))
+    except SiteError as error:
+        raise SiteError(
+            error.what, where="archive.catalog", todo="Run 'workbench scan site.toml'"
+        ) from None
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """Return what catalog.json says, or None where there is none."""
+    try:
+        record = json.loads((folder / CATALOG).read_text(encoding="utf-8"))
+        return record if {"format", "root", "generation", "buckets"} <= record.keys() else None
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def record_is_current(record: Mapping[str, Any]) -> bool:
+    """Return whether a catalog has the columns and the reasons of this version."""
+    return (record["format"], record.get("columns")) == (FORMAT, columns_text())
+
+
+def columns_text() -> str:
+    """Return a text that changes when the columns do."""
+    text = ", ".join(f"{n} {t}" for n, t in [*SCHEMA.items(), *SERIES.items()])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write catalog.json: from here on the catalog is the new one."""
+    path = folder / CATALOG
+    coming = path.with_name(f".{CATALOG}")
+    with coming.open("w", encoding="utf-8") as file:
+        json.dump(record, file, indent=1)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    coming.rename(path)

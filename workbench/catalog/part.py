@@ -1,0 +1,193 @@
+"""Part: what was read of one batch of files, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import polars as pl
+
+from workbench.catalog.listing import IDENTITY
+from workbench.catalog.members import read_members
+from workbench.catalog.walk import locate
+from workbench.dicom.columns import SCHEMA
+from workbench.dicom.header import read_header
+from workbench.dicom.headers import read_headers
+from workbench.dicom.refusals import REFUSED_SCHEMA, Refused, UnreadableFile
+
+ROWS, REFUSED, ENTRIES = "rows.parquet", "refused.parquet", "entries.parquet"
+PLACE = "place"
+"""Column of a part's rows: number of 32 bits by which whole patients are divided into buckets."""
+GROUP = 2_048
+"""Rows of a row group: a bucket's rows are found without reading the others'."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Name files to read together.
+
+    Parameters
+    ----------
+    root
+        Root of the archive.
+    folder
+        Folder that parts are written to.
+    number
+        Number of the part.
+    entries
+        Rows of a listing.
+    lost
+        Why nothing of it may be read any more, or "".
+    """
+
+    root: str
+    folder: Path
+    number: int
+    entries: pl.DataFrame
+    lost: str = ""
+
+
+@dataclass(frozen=True)
+class Done:
+    """Say what a part holds.
+
+    Parameters
+    ----------
+    files, rows, refused
+        Numbers of files that were read, of their instances, and of refusals.
+    """
+
+    files: int
+    rows: int
+    refused: int
+
+
+def read_batch(batch: Batch) -> Done:
+    """Read the headers of a batch, and write them as a part.
+
+    Parameters
+    ----------
+    batch
+        What to read.
+
+    Returns
+    -------
+    Done
+    """
+    entries = batch.entries
+    zipped = entries["path"].str.ends_with(".zip") | entries[
+        "path"
+    ].str.to_lowercase().str.ends_with(".zip")
+    rows, refused = _read_files(batch, entries.filter(~zipped))
+    members: dict[str, int] = {}
+    for path, mtime_ns in entries.filter(zipped).select("path", "mtime_ns").iter_rows():
+        try:
+            if batch.lost:
+                raise UnreadableFile("too_big", batch.lost)
+            held = read_members(Path(batch.root, locate(path)), path, mtime_ns, read_header)
+        except UnreadableFile as error:
+            refused.append(Refused(path, error.reason, error.detail))
+            continue
+        members[path] = held.members
+        refused += held.refused
+        rows = pl.concat([rows, pl.DataFrame(held.rows, SCHEMA)])
+    counted = entries.select(IDENTITY).with_columns(
+        members=pl.col("path").replace_strict(members, default=None, return_dtype=pl.Int64)
+    )
+    write_part(batch.folder, batch.number, add_place(rows).sort(PLACE), refused, counted)
+    return Done(len(entries), len(rows), len(refused))
+
+
+def _read_files(batch: Batch, entries: pl.DataFrame) -> tuple[pl.DataFrame, list[Refused]]:
+    if batch.lost:
+        return pl.DataFrame(schema=SCHEMA), [
+            Refused(p, "too_big", batch.lost) for p in entries["path"]
+        ]
+    plain = ~entries["path"].str.contains("\\", literal=True)
+    some = entries.filter(plain)
+    rows, refused = read_headers(
+        some["path"].to_list(), some["size"].to_list(), some["mtime_ns"].to_list(), root=batch.root
+    )
+    escaped = []  # rare, and their names are no text
+    for path, size, mtime_ns in entries.filter(~plain).select(IDENTITY[:3]).iter_rows():
+        try:
+            with _open(f"{batch.root}/{locate(path)}") as file:
+                row = read_header(file)
+            escaped.append(row | {"path": path, "size": size, "mtime_ns": mtime_ns})
+        except UnreadableFile as error:
+            refused.append(Refused(path, error.reason, error.detail))
+    return pl.concat([rows, pl.DataFrame(escaped, SCHEMA)]), refused
+
+
+@contextmanager
+def _open(path: str) -> Iterator[BinaryIO]:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise UnreadableFile("unreadable", os.strerror(error.errno or 0)) from None
+    with open(handle, "rb") as file:  # noqa: PTH123 - of the handle, so that no link is followed
+        if not os.fstat(handle).st_size:
+            raise UnreadableFile("empty")
+        yield file
+
+
+def add_place(rows: pl.DataFrame) -> pl.DataFrame:
+    """Add the column `PLACE`: the same for all rows of a patient, or of an exam without one.
+
+    It does not depend on the machine, or on the version of anything.
+    """
+    if rows.is_empty():
+        return rows.with_columns(pl.lit(None, pl.UInt32).alias(PLACE))
+    rows = rows.with_columns(pl.coalesce("patient_id", "exam_uid").alias(PLACE))
+    names = rows[PLACE].unique().to_list()
+    places = [zlib.crc32(name.encode()) for name in names]
+    return rows.with_columns(pl.col(PLACE).replace_strict(names, places, return_dtype=pl.UInt32))
+
+
+def write_part(
+    folder: Path, number: int, rows: pl.DataFrame, refused: list[Refused], entries: pl.DataFrame
+) -> None:
+    """Write a part; it is there whole when its folder has its name."""
+    coming = folder / f"coming-{number:06d}"
+    shutil.rmtree(coming, ignore_errors=True)
+    coming.mkdir()
+    names = pl.DataFrame([vars(r) for r in refused], REFUSED_SCHEMA)
+    for name, table in ((ROWS, rows), (REFUSED, names), (ENTRIES, entries)):
+        write_table(table, coming / name, group=GROUP)
+    sync(coming)
+    coming.rename(folder / f"part-{number:06d}")
+    sync(folder)
+
+
+def write_table(
+    table: pl.DataFrame,
+    path: Path,
+    *,
+    group: int | None = None,
+    compression: Literal["lz4", "zstd"] = "lz4",
+) -> None:
+    """Write a Parquet file that is there whole, on the disk, or not at all."""
+    coming = path.with_name(f".{path.name}")
+    table.write_parquet(coming, compression=compression, row_group_size=group)
+    sync(coming)
+    coming.rename(path)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def list_parts(folder: Path) -> list[Path]:
+    """Return the parts that were written whole, in order."""
+    return sorted(folder.glob("part-*"))

@@ -1,0 +1,321 @@
+"""Scan: every file of an archive to a catalog; it can be stopped at any time, and goes on.
+
+Work that is not finished lies in a folder of the catalog's, as parts, each with what was read
+of some files. The next scan keeps those whose files did not change since.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from workbench.catalog.catalog import (
+    CATALOG,
+    Catalog,
+    columns_text,
+    read_record,
+    record_is_current,
+    write_record,
+)
+from workbench.catalog.commit import TABLES, commit
+from workbench.catalog.crew import Crew, Lost
+from workbench.catalog.listing import IDENTITY, Changes, compare, sort_on_disk
+from workbench.catalog.part import ENTRIES, REFUSED, ROWS, Batch, list_parts, read_batch
+from workbench.catalog.walk import file_of, walk
+from workbench.errors import SiteError, show
+from workbench.running.disk import writing
+from workbench.running.lock import lock_folder
+
+BATCH = 8_192
+"""Most files of a part: what is read again after a stop, for each process."""
+SMALLEST = 256
+FEW = 8_192
+"""Fewer files than these are read sooner than a process starts."""
+UNFINISHED = "unfinished-"
+"""Start of the name of the folder of work that is not finished."""
+ABOUT = "about.json"
+RETRIED = ("unreadable", "too_slow", "too_big")
+"""Reasons that can be gone without a change of the file."""
+_OURS = {CATALOG, f".{CATALOG}", "lock", "refused.parquet", ".refused.parquet", "spool", *TABLES}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Say how far a scan is.
+
+    Parameters
+    ----------
+    step
+        "walk" for the names of files, "read" for their headers, "write" for the tables.
+    done, total
+        Files, or tables; a total of 0 is not known yet.
+    """
+
+    step: Literal["walk", "read", "write"]
+    done: int
+    total: int = 0
+
+
+def scan(
+    folder: Path | str,
+    out: Path | str,
+    *,
+    workers: int = 1,
+    progress: Callable[[Progress], None] | None = None,
+) -> Catalog:
+    """Read the header of every file below a folder, and write a catalog.
+
+    Files whose path, size, time and inode are as the last scan saw them are not read again.
+
+    Parameters
+    ----------
+    folder
+        Root of the archive.
+    out
+        Folder of the catalog: a new or empty one, or a catalog of this archive. Made with mode
+        0700, since it names patients.
+    workers
+        Number of processes that read.
+    progress
+        Called as the scan goes on.
+
+    Returns
+    -------
+    Catalog
+
+    Raises
+    ------
+    SiteError
+        If the folder cannot be read, or `out` is something else or lies in the archive.
+    ExecutionError
+        If another scan writes to `out`, or the disk refuses.
+    """
+    tell = progress or (lambda _: None)
+    root, out = _require_root(Path(folder)), Path(out)
+    _require_apart(root, out)
+    prepare(out)
+    with writing(out), lock_folder(out, what="catalog"), Crew(workers) as crew:
+        last = read_record(out)
+        if last is not None:
+            _require_same_archive(last, root)
+        # Where the columns are others now, all is read again.
+        old = last if last is not None and record_is_current(last) else None
+        work = open_work(out, root)
+        if old is None:
+            crew.start()
+        changes = _find_changes(root, out, work, old, tell)
+        if changes.fresh or list_parts(work):
+            _read(root, work, changes, crew, tell)
+        if old is None or not changes.same or (changes.fresh and not is_known(out, work, old)):
+            record = commit(
+                out, work, changes, crew, root=root, old=old,
+                generation=1 + (last["generation"] if last is not None else 0),
+                told=lambda done, total: tell(Progress("write", done, total)),
+            )  # fmt: skip
+        else:
+            record = old | {"root": str(root)}
+            if record != old:
+                write_record(out, record)
+        remove_left(out, record)
+        shutil.rmtree(work)
+    return Catalog(out, record)
+
+
+def _require_root(folder: Path) -> Path:
+    try:
+        root = folder.resolve(strict=True)
+        with os.scandir(root):
+            return root
+    except OSError as error:
+        raise SiteError(
+            f"The archive cannot be read: {os.strerror(error.errno or 0)}",
+            where=show(str(folder), 200),
+            todo="Name the folder that holds the DICOM files",
+        ) from None
+
+
+def _require_apart(root: Path, out: Path) -> None:
+    place = out.resolve()
+    if place.is_relative_to(root) or root.is_relative_to(place):
+        raise SiteError(
+            "A catalog may not lie inside the archive that it describes, nor around it",
+            where=show(str(out), 200),
+            todo="Name a folder beside the archive",
+        )
+
+
+def prepare(out: Path) -> None:
+    """Make the folder of a catalog, readable by its owner alone.
+
+    Raises
+    ------
+    SiteError
+        If it holds something else.
+    """
+    with writing(out):
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)
+        names = {path.name for path in out.iterdir()}
+        strange = {name for name in names - _OURS if not name.startswith(UNFINISHED)}
+        if strange and CATALOG not in names:
+            raise SiteError(
+                "The folder is not empty, and is no catalog",
+                where=show(str(out), 200),
+                todo="Name a new folder",
+            )
+        out.chmod(0o700)
+
+
+def _require_same_archive(old: dict[str, Any], root: Path) -> None:
+    before = Path(old["root"])
+    if before != root and before.is_dir():
+        raise SiteError(
+            "The catalog is of another archive",
+            where=f"{show(old['root'], 200)}, not {show(str(root), 200)}",
+            todo="Name another folder for the catalog",
+        )
+
+
+def open_work(out: Path, root: Path) -> Path:
+    """Return a new folder for work, with the parts of one that was left.
+
+    It is a new one, since a process of a scan that was killed may still write to the old.
+    """
+    work = out / f"{UNFINISHED}{secrets.token_hex(4)}"
+    work.mkdir(mode=0o700)
+    about = {"columns": columns_text(), "root": str(root)}
+    for left in sorted(out.glob(f"{UNFINISHED}*")):
+        if left == work:
+            continue
+        try:
+            if json.loads((left / ABOUT).read_text(encoding="utf-8")) == about:
+                for part in list_parts(left):
+                    part.rename(work / part.name)
+        except (OSError, ValueError):
+            pass  # written by another version, or broken off: it is read again
+        shutil.rmtree(left, ignore_errors=True)
+    (work / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+    return work
+
+
+def _find_changes(
+    root: Path,
+    out: Path,
+    work: Path,
+    old: dict[str, Any] | None,
+    tell: Callable[[Progress], None],
+) -> Changes:
+    def count() -> Iterator[pl.DataFrame]:
+        seen = 0
+        for table in walk(root):
+            seen += len(table)
+            tell(Progress("walk", seen))
+            yield table
+
+    listing = [out / name for name in old["state"]["listing"]] if old else []
+    again: list[str] = []
+    if old:
+        refused = pl.scan_parquet([out / name for name in old["state"]["refused"]])
+        files = refused.filter(pl.col("reason").is_in(RETRIED)).select(file_of(pl.col("path")))
+        again = files.unique().collect()["path"].to_list()
+    return compare(sort_on_disk(count(), work / "sorting"), listing, work, again=again)
+
+
+def _read(
+    root: Path, work: Path, changes: Changes, crew: Crew, tell: Callable[[Progress], None]
+) -> None:
+    """Read what is fresh and not in a part yet."""
+    parts = [part for part in list_parts(work) if is_valid(part, changes)]
+    total = sum(pl.scan_parquet(f).select(pl.len()).collect().item() for f in changes.fresh)
+    done = sum(pl.scan_parquet(p / ENTRIES).select(pl.len()).collect().item() for p in parts)
+    tell(Progress("read", done, total))
+    if total - done < FEW:
+        crew.stop()
+    size = max(SMALLEST, min(BATCH, -(-(total - done) // (4 * crew.workers))))
+    number = 1 + max((int(part.name[5:]) for part in parts), default=0)
+    lost: list[Batch] = []
+
+    def batches() -> Iterator[Batch]:
+        nonlocal number
+        for file in changes.fresh:
+            rows = without(pl.read_parquet(file), parts)
+            for start in range(0, len(rows), size):
+                yield Batch(str(root), work, number, rows[start : start + size])
+                number += 1
+
+    def halves() -> Iterator[Batch]:
+        """Yield smaller batches of those that ended their process, down to the file that did."""
+        nonlocal number
+        while lost:
+            batch = lost.pop()
+            middle = len(batch.entries) // 2
+            if not middle:
+                yield replace(batch, lost="reading it ended the process")
+                continue
+            for entries in (batch.entries[:middle], batch.entries[middle:]):
+                yield replace(batch, number=number, entries=entries)
+                number += 1
+
+    waiting = batches()
+    while True:
+        for result in crew.compute(read_batch, waiting):
+            if isinstance(result, Lost):
+                lost.append(result.item)
+            else:
+                done += result.files
+                tell(Progress("read", done, total))
+        if not lost:
+            return
+        waiting = halves()
+
+
+def is_valid(part: Path, changes: Changes) -> bool:
+    """Return whether all files of a part are as they were; else remove it."""
+    entries = pl.read_parquet(part / ENTRIES)
+    if changes.fresh and not entries.is_empty():
+        now = pl.scan_parquet(list(changes.fresh)).filter(
+            pl.col("path").is_between(pl.lit(entries["path"].min()), pl.lit(entries["path"].max()))
+        )
+        if len(entries.join(now.collect(), on=IDENTITY, how="semi")) == len(entries):
+            return True
+    shutil.rmtree(part)
+    return False
+
+
+def without(rows: pl.DataFrame, parts: list[Path]) -> pl.DataFrame:
+    """Return the rows that are in no part."""
+    if not parts or rows.is_empty():
+        return rows
+    held = pl.scan_parquet([part / ENTRIES for part in parts]).filter(
+        pl.col("path").is_between(pl.lit(rows["path"][0]), pl.lit(rows["path"][-1]))
+    )
+    return rows.join(held.collect(), on="path", how="anti", maintain_order="left")
+
+
+def is_known(out: Path, work: Path, old: dict[str, Any]) -> bool:
+    """Return whether what was tried again was refused as before."""
+    parts = list_parts(work)
+    if any(pl.scan_parquet(p / ROWS).select(pl.len()).collect().item() for p in parts):
+        return False
+    if not parts:
+        return True
+    now = pl.concat([pl.read_parquet(p / REFUSED) for p in parts])
+    before = pl.read_parquet([out / name for name in old["state"]["refused"]])
+    return len(now.join(before, on=now.columns, how="anti")) == 0
+
+
+def remove_left(out: Path, record: dict[str, Any]) -> None:
+    """Remove the tables that the catalog does not name: of the last one, and of a killed scan."""
+    named = {b[kind] for b in record["buckets"] for kind in ("instances", "series", "aside")}
+    named |= {name for names in record["state"].values() for name in names}
+    for folder in TABLES:
+        for path in (out / folder).iterdir():
+            if f"{folder}/{path.name}" not in named:
+                path.unlink()

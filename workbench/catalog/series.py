@@ -1,0 +1,128 @@
+"""Series: one row a series, made of the rows of its instances, wherever they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from workbench.dicom.columns import SCHEMA
+
+KEYS = ("exam_uid", "patient_id", "series_uid")
+"""What makes a series; one UID that two exams or patients claim is two series, both marked."""
+SAME = tuple(
+    name for name in (
+        "modality", "sop_class", "transfer_syntax", "manufacturer", "model", "station",
+        "device_serial", "software_version", "body_part", "exam_description", "series_description",
+        "protocol", "series_number", "exam_time", "exam_time_source", "series_time",
+        "timezone_offset_min", "age", "age_years", "sex", "rows", "columns", "samples",
+        "bits_allocated", "bits_stored", "signed", "photometric", "row_spacing_mm",
+        "column_spacing_mm", "slice_thickness_mm", "gantry_tilt_deg", "frame_of_reference_uid",
+        "kvp_kv", "convolution_kernel", "repetition_time_ms", "contrast_agent", "burned_in",
+    ) if name in SCHEMA
+)  # fmt: skip
+"""Columns that all instances of a series should share: the smallest value that is stated."""
+COSINES, MM = 4, 3
+"""Decimals by which two orientations, and two positions in mm, are told apart."""
+MADE = pl.Schema(
+    {
+        "instances": pl.Int64(),
+        "frames": pl.Int64(),
+        "megabytes": pl.Float64(),
+        "orientations": pl.Int64(),
+        "slices": pl.Int64(),
+        "spacing_mm": pl.Float64(),
+        "differing": pl.Int64(),
+        "shared": pl.Boolean(),
+    }
+)
+"""Columns that are made: instances and frames (1); megabytes of pixels, not compressed, null where
+an instance does not say; orientations (1); slices (1), positions along the normal, and the median
+spacing (mm) between them, of a series of one orientation; differing (1), columns of `SAME` in which
+instances differ; shared, whether another exam or patient claims the series UID."""
+SERIES = pl.Schema({n: SCHEMA[n] for n in (*KEYS, *SAME)} | dict(MADE))
+"""Columns of the series table, in order."""
+
+
+def summarise_series(instances: pl.DataFrame) -> pl.DataFrame:
+    """Return one row a series.
+
+    Parameters
+    ----------
+    instances
+        Rows of `columns.SCHEMA`; file columns may be missing.
+
+    Returns
+    -------
+    polars.DataFrame
+        Columns of `SERIES`, sorted by exam, patient and series.
+
+    Examples
+    --------
+    >>> rows = [{"exam_uid": "1", "patient_id": "p", "series_uid": "1.1", "modality": "CT",
+    ...          "rows": n, "pixel_bytes": 500_000} for n in (512, 256)]
+    >>> made = summarise_series(pl.DataFrame(rows, SCHEMA))
+    >>> made.select("modality", "rows", "instances", "megabytes", "differing").row(0)
+    ('CT', 256, 2, 1.0, 1)
+    """
+    depth = pl.sum_horizontal(
+        pl.col("position").list.get(i, null_on_oob=True) * _normal(i) for i in range(3)
+    )
+    known = pl.col("position").list.len() == 3
+    placed = instances.lazy().with_columns(
+        _depth=pl.when(known & (pl.col("orientation").list.len() == 6)).then(depth.round(MM)),
+        _turned=pl.col("orientation").list.eval(pl.element().round(COSINES)).hash(),
+        _oriented=pl.col("orientation").is_not_null(),
+    )
+    depths = pl.col("_depth").drop_nulls().unique()
+    unknown = pl.col("pixel_bytes").null_count() > 0
+    made = placed.group_by(KEYS).agg(
+        *(pl.col(name).min() for name in SAME),
+        instances=pl.len().cast(pl.Int64),
+        frames=pl.col("frames").sum(),
+        megabytes=pl.when(~unknown).then(pl.col("pixel_bytes").sum() / 1e6),
+        orientations=pl.col("_turned").filter(pl.col("_oriented")).n_unique().cast(pl.Int64),
+        slices=depths.len().cast(pl.Int64),
+        spacing_mm=depths.sort().diff().median(),
+        differing=pl.sum_horizontal(
+            (pl.col(n).min() != pl.col(n).max()).fill_null(value=False).cast(pl.Int64) for n in SAME
+        ),
+    )
+    one = pl.col("orientations") == 1
+    return (
+        made.with_columns(
+            slices=pl.when(one & (pl.col("slices") > 0)).then("slices"),
+            spacing_mm=pl.when(one).then(pl.col("spacing_mm").round(MM)),
+            shared=pl.len().over("series_uid") > 1,
+        )
+        .sort(KEYS)
+        .select(pl.col(n).cast(t) for n, t in SERIES.items())
+        .collect()
+    )
+
+
+def _normal(axis: int) -> pl.Expr:
+    """Return one part of the normal of the slices: the product of its two directions."""
+    row = [pl.col("orientation").list.get(n, null_on_oob=True) for n in range(6)]
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    return row[i] * row[3 + j] - row[j] * row[3 + i]
+
+
+def as_stored(series: pl.LazyFrame, names: Iterable[str]) -> pl.LazyFrame:
+    """Return series as `archive.Source.scan` does: ages as text in DICOM's notation.
+
+    Parameters
+    ----------
+    series
+        Rows of `SERIES`.
+    names
+        Columns to return.
+
+    Examples
+    --------
+    >>> rows = pl.LazyFrame({"age": ["045Y", None], "age_years": [45.0, 30.5]})
+    >>> as_stored(rows, ["age_years"]).collect()["age_years"].to_list()
+    ['045Y', '30.5Y']
+    """
+    made = pl.concat_str(pl.col("age_years").cast(pl.String), pl.lit("Y"))
+    return series.with_columns(age_years=pl.coalesce("age", made)).select(list(names))

@@ -1,0 +1,298 @@
+"""Frames: a flat table of all images of a series, whether each has a file or many share one."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.dicom.refusals import UnreadableFile
+from workbench.imaging.moments import seconds_of
+from workbench.imaging.stored_frames import Column, read_header, read_stored_frames
+from workbench.imaging.volume_error import VolumeError
+
+if TYPE_CHECKING:
+    import pydicom
+
+    from workbench.archive.archive import SeriesFiles
+
+Floats = NDArray[np.float64]
+Texts = NDArray[np.str_]
+
+NOT_IMAGES = ("not_dicom", "dicomdir", "empty")
+"""Why a file found in a folder may be left out: it is no image, so that none is lost."""
+STORED_ALIKE = ("SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
+"""Attributes that must be the same in all files: how pixels are stored."""
+KEYS = {
+    "echo_time_ms": "EchoTime",
+    "b_value_s_mm2": "DiffusionBValue",
+    "temporal_position": "TemporalPositionIdentifier",
+    "trigger_ms": "TriggerTime",
+    "frame_reference_ms": "FrameReferenceTime",
+    "acquisition_number": "AcquisitionNumber",
+}
+"""Name of `Frames.keys` -> the attribute of a file that holds it."""
+LOCALISER = ("LOCALIZER", "SCOUT")
+LARGEST = 2**16 - 1
+"""Rows and columns that an image may have (DICOM PS3.3, C.7.6.3)."""
+
+
+Series: TypeAlias = "str | Path | Sequence[str | Path] | SeriesFiles"
+"""A folder, a list of files, or what `Archive.open_series` returns."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Hold what is known of each image of a series, one entry an image.
+
+    Parameters
+    ----------
+    paths
+        The files.
+    header
+        Header of the first file, without its pixels.
+    file, index
+        Which file the image is in, and which frame of it (counted from 0), shape (images,).
+    offset
+        Where the value of PixelData begins in the image's file (bytes), shape (images,); -1 where
+        it is compressed or not known.
+    position, orientation, spacing
+        ImagePositionPatient (mm, LPS), ImageOrientationPatient, PixelSpacing (between rows, between
+        columns, mm), shapes (images, 3), (images, 6), (images, 2); NaN where not stored.
+    size
+        Rows and columns, shape (images, 2).
+    slope, intercept
+        From stored values to values, shape (images,) (DICOM PS3.3, C.11.1).
+    kind
+        Values of ImageType from the third on, or ComplexImageComponent, shape (images,).
+    localiser
+        Whether the image is one, shape (images,) (DICOM PS3.3, C.8.2.1.1.1).
+    keys
+        What tells apart images at one position, each of shape (images,), NaN where not stored:
+        those of `KEYS`, `acquired_s`, `direction_x`, `_y` and `_z`; of frames that
+        share a file `offset_s` and `reference_s` too.
+    close
+        Whether the makers' own attributes were read too.
+    left_out
+        Files of the folder that hold no images.
+    """
+
+    paths: tuple[str, ...]
+    header: pydicom.Dataset = field(repr=False)
+    file: NDArray[np.int64]
+    index: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    position: Floats
+    orientation: Floats
+    spacing: Floats
+    size: NDArray[np.int64]
+    slope: Floats
+    intercept: Floats
+    kind: Texts
+    localiser: NDArray[np.bool_]
+    keys: dict[str, Floats]
+    close: bool = False
+    left_out: int = 0
+
+    def __len__(self) -> int:
+        return len(self.file)
+
+
+def list_files(series: Series) -> tuple[list[str], bool]:
+    """Return the files of a series, and whether they were found in a folder.
+
+    Raises
+    ------
+    VolumeError
+        If there are none.
+    """
+    from workbench.archive.archive import SeriesFiles
+
+    if isinstance(series, SeriesFiles):
+        return [os.fspath(p) for p in series.paths], False
+    if not isinstance(series, (str, Path)):
+        return [os.fspath(p) for p in series], False
+    if not Path(series).is_dir():
+        return [os.fspath(series)], False
+    with os.scandir(series) as entries:
+        found = sorted(e.path for e in entries if e.is_file(follow_symlinks=False))
+    return found, True
+
+
+def read_frames(series: Series, *, closely: bool = False) -> Frames:
+    """Read where the images of one series lie and how their values are meant; no pixels are read.
+
+    Parameters
+    ----------
+    series
+        A folder, a list of files, or what `Archive.open_series` returns.
+    closely
+        Read the makers' own attributes of every file too, to tell apart images at one position.
+        What a file of many frames says of each is always read.
+
+    Returns
+    -------
+    Frames
+        One entry an image, in the order of the files.
+
+    Raises
+    ------
+    VolumeError
+        If files cannot be read, are of several series, hold no images, or store them differently.
+    """
+    paths, folder = list_files(series)
+    stored, offset, reasons = read_stored_frames(paths)
+    lost = Counter(r for r in reasons.values() if not (folder and r in NOT_IMAGES))
+    if lost:
+        listed = ", ".join(f"{reason} {n}" for reason, n in sorted(lost.items()))
+        raise VolumeError("unreadable_files", f"{listed}; of {len(paths)} files")
+    good = tuple(p for i, p in enumerate(paths) if i not in reasons)
+    if not good:
+        raise VolumeError("no_images", f"{len(paths)} files")
+    _check_alike(stored)
+    header = read_header_of(good[0])
+    many = not set(stored["NumberOfFrames"]) <= {"", "0", "1"}
+    if many or "PerFrameFunctionalGroupsSequence" in header:
+        from workbench.imaging.functional_groups import read_multiframe
+
+        found = read_multiframe(good)
+    else:
+        found = _from_files(good, stored, offset, header)
+        if closely:
+            from workbench.imaging.makers import read_diffusion
+
+            found = replace(found, keys=found.keys | read_diffusion(good, found.keys), close=True)
+    return replace(found, left_out=len(paths) - len(good))
+
+
+def read_header_of(path: str) -> pydicom.Dataset:
+    """Read the header of one file, without its pixels.
+
+    Raises
+    ------
+    VolumeError
+        If it cannot be read.
+    """
+    try:
+        return read_header(path)
+    except UnreadableFile as error:
+        raise VolumeError("unreadable_files", f"{error.reason} 1") from None
+
+
+def _check_alike(stored: Mapping[str, Column]) -> None:
+    """Refuse what is not the images of one series, stored in one way."""
+    series = len(set(stored["SeriesInstanceUID"]))
+    if series > 1:
+        raise VolumeError("several_series", f"{series} series")
+    spaces = len({uid.strip(" \0") for uid in stored["FrameOfReferenceUID"]} - {""})
+    if spaces > 1:
+        raise VolumeError("several_spaces", f"{spaces} frames of reference")
+    without = sum(
+        not (rows and columns)
+        for rows, columns in zip(stored["Rows"], stored["Columns"], strict=True)
+    )
+    if without:
+        count = len(stored["Rows"])
+        raise VolumeError("no_images", f"{without} of {count} files hold no pixels")
+    shades = {"RGB" if p.startswith("YBR") else p for p in stored["PhotometricInterpretation"]}
+    if len(shades) > 1:
+        raise VolumeError("mixed_pixels", f"PhotometricInterpretation: {len(shades)} values")
+    for keyword in STORED_ALIKE:
+        values = len(set(stored[keyword]))
+        if values > 1:
+            raise VolumeError("mixed_pixels", f"{keyword}: {values} values")
+
+
+def _from_files(
+    paths: tuple[str, ...],
+    stored: Mapping[str, Column],
+    offset: NDArray[np.int64],
+    header: pydicom.Dataset,
+) -> Frames:
+    """Return the frames of files that hold one image each."""
+    count = len(paths)
+    types = [text.split("\\") for text in stored["ImageType"]]
+    size = np.hstack([_numbers(stored[keyword], 1) for keyword in ("Rows", "Columns")])
+    if not ((size >= 1) & (size % 1 == 0) & (size <= LARGEST)).all():
+        raise VolumeError("bad_geometry", "Rows or Columns is no number of pixels")
+    direction = _numbers(stored["DiffusionGradientOrientation"], 3)
+    return Frames(
+        paths=paths,
+        header=header,
+        file=np.arange(count),
+        index=np.zeros(count, dtype=np.int64),
+        offset=offset,
+        position=_numbers(stored["ImagePositionPatient"], 3),
+        orientation=_numbers(stored["ImageOrientationPatient"], 6),
+        spacing=_numbers(stored["PixelSpacing"], 2),
+        size=size.astype(np.int64),
+        slope=_numbers(stored["RescaleSlope"], 1, 1.0)[:, 0],
+        intercept=_numbers(stored["RescaleIntercept"], 1, 0.0)[:, 0],
+        kind=np.array(
+            [c or kind_of(t) for c, t in zip(stored["ComplexImageComponent"], types, strict=True)]
+        ),
+        localiser=np.array([is_localiser(t) for t in types]),
+        keys={name: _numbers(stored[k], 1)[:, 0] for name, k in KEYS.items()}
+        | {f"direction_{axis}": direction[:, i] for i, axis in enumerate("xyz")}
+        | {
+            "acquired_s": _moments(stored),
+        },
+    )
+
+
+def _numbers(texts: Column, length: int, missing: float = np.nan) -> Floats:
+    """Return `length` numbers of each text, `missing` for an empty one, else NaN."""
+    known: dict[str, list[float]] = {}
+    rows = []
+    for text in texts:
+        row = known.get(text)
+        if row is None:
+            row = known[text] = _parse(text, length, missing)
+        rows.append(row)
+    return np.array(rows, dtype=np.float64).reshape(-1, length)
+
+
+def _parse(text: str, length: int, missing: float) -> list[float]:
+    if not text:
+        return [missing] * length
+    try:
+        row = [float(part) for part in text.split("\\")]
+    except ValueError:
+        row = []
+    return row if len(row) == length else [float("nan")] * length
+
+
+def _moments(stored: Mapping[str, Column]) -> Floats:
+    """Return when each image was acquired, seconds since 1970, NaN where that is not stored."""
+    columns = (stored[f"Acquisition{part}"] for part in ("DateTime", "Date", "Time"))
+    found = [m or (f"{d}{t}" if d and t else "") for m, d, t in zip(*columns, strict=True)]
+    known = {text: seconds_of(text) for text in set(found)}
+    return np.array([known[text] for text in found], dtype=np.float64)
+
+
+def kind_of(image_type: Sequence[str]) -> str:
+    r"""Return what ImageType says beyond origin and examination (DICOM PS3.3, C.7.6.1.1.2).
+
+    Examples
+    --------
+    >>> kind_of(["ORIGINAL", "PRIMARY", "M", "ND"])
+    'M/ND'
+    """
+    return "/".join(image_type[2:])
+
+
+def is_localiser(image_type: Sequence[str]) -> bool:
+    """Return whether ImageType says that the image is a localiser.
+
+    Examples
+    --------
+    >>> is_localiser(["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    True
+    """
+    return any(value.strip().upper() in LOCALISER for value in image_type[2:])

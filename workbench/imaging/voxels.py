@@ -1,0 +1,235 @@
+"""Voxels: the pixels of a series as one array that reads what is asked for."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.imaging.scaling import Lookup, scale_into
+from workbench.imaging.volume_error import VolumeError
+from workbench.pixels.decoding import PixelError, PixelInfo, decode_frames, read_pixel_info
+from workbench.pixels.pixel_cells import keep_stored_bits
+
+if TYPE_CHECKING:
+    import pydicom
+
+EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
+"""Transfer syntaxes whose pixels may be read as they lie (DICOM PS3.5, A.1 and A.2)."""
+_HEAD = 12
+_PIXEL_TAG = b"\xe0\x7f\x10\x00"
+_WORDS = (b"OW\0\0", b"OB\0\0")
+COLOURS = 3
+Key = slice | int | tuple[slice | int, ...]
+"""What may stand in brackets after a `Voxels`."""
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Say how one image holds several slices.
+
+    Parameters
+    ----------
+    across
+        Tiles in a row of the mosaic.
+    rows, columns
+        Size of one tile.
+    """
+
+    across: int
+    rows: int
+    columns: int
+
+    def cut(self, mosaic: NDArray[Any], index: int) -> NDArray[Any]:
+        """Return one tile of a mosaic."""
+        down, right = divmod(index, self.across)
+        return mosaic[
+            down * self.rows : (down + 1) * self.rows,
+            right * self.columns : (right + 1) * self.columns,
+        ]
+
+
+@dataclass(frozen=True)
+class Voxels:
+    """Read the values of a series, the part that is asked for, into one array.
+
+    Parameters
+    ----------
+    paths
+        Files of the series.
+    table
+        Which image lies where, shape (axis, ..., slices).
+    file, index, offset
+        File, frame and place of the pixels of each image, as in `Frames`, shape (images,).
+    slope, intercept
+        Of each image, shape (images,).
+    info
+        How the first file stores its pixels; all must be alike.
+    dtype
+        Type of the values.
+    lookup
+        Modality lookup table, or None.
+    tiles
+        How an image holds several slices, or None.
+    palette
+        Header with the palette of PALETTE COLOR images, or None.
+    """
+
+    paths: tuple[str, ...]
+    table: NDArray[np.int64]
+    file: NDArray[np.int64]
+    index: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    slope: NDArray[np.float64]
+    intercept: NDArray[np.float64]
+    info: PixelInfo = field(repr=False)
+    dtype: np.dtype[Any]
+    lookup: Lookup | None = None
+    tiles: Tiles | None = None
+    palette: pydicom.Dataset | None = field(default=None, repr=False)
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Shape of one slice: rows, columns, and colours where there are any."""
+        if self.tiles is not None:
+            return self.tiles.rows, self.tiles.columns
+        if self.palette is not None:
+            return self.info.rows, self.info.columns, COLOURS
+        return self.info.frame_shape
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of all: (axis, ..., slices, rows, columns[, colours])."""
+        return (*self.table.shape, *self.frame_shape)
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    def __getitem__(self, key: Key) -> NDArray[Any]:
+        """Read what lies there; a slice is always read whole."""
+        keys = key if isinstance(key, tuple) else (key,)
+        outer, inner = keys[: self.table.ndim], keys[self.table.ndim :]
+        images = self.table[outer]
+        out = np.empty((images.size, *self.frame_shape), dtype=self.dtype)
+        self._read(images.ravel(), out)
+        out = out.reshape(images.shape + self.frame_shape)
+        if all(k == slice(None) for k in inner):
+            return out
+        return out[(..., *inner, *[slice(None)] * (len(self.frame_shape) - len(inner)))]
+
+    def _read(self, images: NDArray[np.int64], out: NDArray[Any]) -> None:
+        wanted: dict[int, list[int]] = {}
+        for place, file in enumerate(self.file[images].tolist()):
+            wanted.setdefault(file, []).append(place)
+        in_place = self._is_in_place
+        slopes, intercepts, offsets = (
+            values[images].tolist() for values in (self.slope, self.intercept, self.offset)
+        )
+        for file, places in wanted.items():
+            if in_place and len(places) == 1:
+                place = places[0]
+                stored = out[place].view(self.info.dtype)
+                if _read_at(self.paths[file], self.info, offsets[place], stored):
+                    scale_into(stored, slopes[place], intercepts[place], out[place], self.info)
+                    continue
+            frames = self._decode(file, [int(self.index[images[p]]) for p in places])
+            for place, frame in zip(places, frames, strict=True):
+                self._write(frame, slopes[place], intercepts[place], out[place])
+
+    @property
+    def _is_in_place(self) -> bool:
+        """Whether stored values can be read into the place of the values: both have one width."""
+        info = self.info
+        return (
+            self.lookup is None
+            and self.tiles is None
+            and self.palette is None
+            and info.transfer_syntax in (EXPLICIT, IMPLICIT)
+            and info.frames == info.samples == 1
+            and info.dtype.kind in "iu"
+            and self.dtype.kind in "iu"
+            and info.bits_allocated == 8 * self.dtype.itemsize
+        )
+
+    def _decode(self, file: int, indices: list[int]) -> Iterable[NDArray[Any]]:
+        path = self.paths[file]
+        info = read_pixel_info(path)
+        if _layout(info) != _layout(self.info):
+            raise VolumeError("mixed_pixels", "a file stores pixels in another way")
+        if self.tiles is None:
+            return decode_frames(path, info, indices)
+        mosaic = decode_frames(path, info, [0])[0]
+        return [self.tiles.cut(mosaic, i) for i in indices]
+
+    def _write(
+        self, frame: NDArray[Any], slope: float, intercept: float, out: NDArray[Any]
+    ) -> None:
+        if self.palette is not None:
+            colours = _colour(frame, self.palette)
+            out[...] = colours >> 8 * (colours.dtype.itemsize - out.dtype.itemsize)
+            return
+        if self.lookup is not None:
+            out[...] = self.lookup.apply(frame)
+            return
+        scale_into(frame, slope, intercept, out, self.info)
+
+
+def _colour(frame: NDArray[Any], palette: pydicom.Dataset) -> NDArray[Any]:
+    from pydicom.pixels.processing import apply_color_lut
+
+    from workbench.dicom.header import parser_errors
+
+    try:
+        return apply_color_lut(frame, palette)
+    except parser_errors():
+        raise VolumeError("bad_geometry", "the palette cannot be used") from None
+
+
+def _layout(info: PixelInfo) -> PixelInfo:
+    """Return what must be the same in all files of a series."""
+    return replace(
+        info, transfer_syntax="", offset=0, length=0, file_size=0, encapsulated=False,
+        frames=0, planar_configuration=0, photometric=_shade(info.photometric),
+    )  # fmt: skip
+
+
+def _shade(photometric: str) -> str:
+    """Return the colour that pixels are decoded to: compression may change what is stored."""
+    return "RGB" if photometric.startswith("YBR") else photometric
+
+
+def _read_at(path: str, info: PixelInfo, offset: int, out: NDArray[Any]) -> bool:
+    """Read pixels from where their header was seen, straight into an array.
+
+    One call to the system reads them and checks that they are still the pixels: the 12 bytes
+    before them must be the header of PixelData with their length (DICOM PS3.5, 7.1). Return
+    whether they are; if not, what is in `out` means nothing.
+    """
+    if offset < _HEAD:
+        return False
+    head = bytearray(_HEAD)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            read = os.preadv(descriptor, [head, out.view(np.uint8).data], offset - _HEAD)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise PixelError("unreadable", os.strerror(error.errno or 0)) from error
+    (length,) = struct.unpack_from("<I", head, 8)
+    if length != info.length or read != _HEAD + out.nbytes:
+        return False
+    if info.transfer_syntax == IMPLICIT:
+        found = head[4:8] == _PIXEL_TAG
+    else:
+        found = head[:4] == _PIXEL_TAG and bytes(head[4:8]) in _WORDS
+    if found:
+        keep_stored_bits(out, info)
+    return found
