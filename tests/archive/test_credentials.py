@@ -1,5 +1,7 @@
 """Secrets stand in files that nobody else may read."""
 
+import os
+
 import pytest
 
 from workbench.archive.credentials import check_private, read_secret
@@ -57,3 +59,16 @@ def test_what_is_not_there_or_no_file_is_refused(tmp_path):
         read_secret(tmp_path, "password_file")
     with pytest.raises(SiteError, match="no such file"):
         check_private(tmp_path, "client_key")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "secret", 0o600)
+    with pytest.raises(SiteError, match="regular file"):
+        read_secret(tmp_path / "secret", "password_file")
+
+
+def test_a_secret_in_place_of_its_file_is_not_shown(tmp_path):
+    with pytest.raises(SiteError) as caught:
+        read_secret(tmp_path / "hunter2", "password_file")
+    assert "hunter2" not in str(caught.value)
+    assert "archive.password_file" in str(caught.value)

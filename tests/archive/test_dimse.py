@@ -223,3 +223,13 @@ def test_a_declaration_that_cannot_be_is_refused(tmp_path, server, change, words
     site = write_site(tmp_path, dimse(server, **change))
     with pytest.raises(SiteError, match=words):
         open_server(site)
+
+
+@pytest.mark.parametrize("way", [dimse, by_move])
+def test_exams_larger_than_the_spool_are_refused_and_the_others_read(tmp_path, server, by_get, way):
+    catalog = scan(write_site(tmp_path, way(server) | {"spool_gb": 5e-4}))
+    assert set(catalog.reasons) - set(by_get.reasons) <= {"not_given"}
+    assert 0 < catalog.counts["instances"] < by_get.counts["instances"]
+    missing = uids(by_get) - uids(catalog)
+    refused = catalog.refused().filter(pl.col("detail").str.contains("larger than the spool"))
+    assert {p.rsplit("/", 1)[1] for p in refused.collect()["path"]} == missing

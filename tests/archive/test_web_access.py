@@ -3,6 +3,7 @@
 import pytest
 
 from workbench.archive.dicomweb import read_dicomweb
+from workbench.archive.dimse import read_dimse
 from workbench.errors import SiteError
 
 GOOD = {"kind": "dicomweb", "url": "https://pacs.example/dicom-web"}
@@ -21,6 +22,8 @@ SECRET = {"user": "me", "password_file": "password"}
         ({"verify": False}, "can be anybody"),
         ({"url": "http://pacs.example/", **SECRET}, "without TLS"),
         ({"url": "http://127.0.0.1.pacs.example/", **SECRET}, "without TLS"),
+        ({"url": "http://pacs.example/"}, "Patients' data would travel"),
+        ({"url": "http://pacs.example/", "plain": True, **SECRET}, "A secret would travel"),
         ({"user": "me"}, "belong together"),
         ({"password_file": "password"}, "belong together"),
         ({**SECRET, "token_file": "token"}, "Either"),
@@ -41,6 +44,20 @@ def test_a_declaration_that_cannot_be_is_refused(tmp_path, change, words):
 def test_a_server_on_this_machine_may_do_without(tmp_path, host):
     read_dicomweb(GOOD | {"url": f"http://{host}:8042/dicom-web", **SECRET}, tmp_path)
     read_dicomweb(GOOD | {"url": f"https://{host}/dicom-web", "verify": False}, tmp_path)
+
+
+def test_a_site_may_say_that_its_network_needs_no_tls(tmp_path):
+    url = "http://pacs.example/dicom-web"
+    assert read_dicomweb(GOOD | {"url": url, "plain": True}, tmp_path).access.url == url
+
+
+def test_dimse_to_another_machine_needs_tls_or_the_site_says_plain(tmp_path):
+    declared = {"kind": "dimse", "host": "pacs.example", "port": 104, "ae_title": "PACS"}
+    with pytest.raises(SiteError, match="Patients' data would travel"):
+        read_dimse(declared, tmp_path)
+    assert read_dimse(declared | {"plain": True}, tmp_path).peer.tls is False
+    assert read_dimse(declared | {"tls": True}, tmp_path).peer.tls is True
+    assert read_dimse(declared | {"host": "localhost"}, tmp_path).peer.tls is False
 
 
 def test_a_secret_is_read_when_it_is_used(tmp_path):

@@ -74,6 +74,25 @@ def test_the_files_of_a_series_open_as_a_volume(archive, tmp_path, site):
         open_archive(site).open_series("1.2.3")
 
 
+def test_a_series_that_several_claim_is_opened_by_its_exam_alone(archive, tmp_path, site):
+    shared = {"SeriesInstanceUID": f"{UID}.9"}
+    own = [
+        write_image(archive / f"shared{n}", n, exam=n, patient=f"P{n}", **shared) for n in (5, 6)
+    ]
+    catalog = scan(archive, tmp_path / "catalog")
+    with pytest.raises(ImageError, match="Several exams claim"):
+        catalog.series_files(f"{UID}.9")
+    with pytest.raises(ImageError, match="Several exams claim"):
+        open_archive(site).open_series(f"{UID}.9")
+    assert catalog.series_files(f"{UID}.9", f"{UID}.5") == own[:1]
+    assert open_archive(site).open_series(f"{UID}.9", f"{UID}.6").paths == (own[1],)
+    with pytest.raises(ImageError, match="no such series"):
+        catalog.series_files(f"{UID}.9", f"{UID}.1")
+    write_image(archive / "stranger", 7, exam=5, patient="P7", **shared)
+    with pytest.raises(ImageError, match="Several patients claim"):
+        scan(archive, tmp_path / "catalog").series_files(f"{UID}.9", f"{UID}.5")
+
+
 @pytest.mark.parametrize("text", [None, "", "{", "[]", "3", '{"format": 1}'])
 def test_what_is_no_catalog_is_refused(tmp_path, text):
     if text is not None:

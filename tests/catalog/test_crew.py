@@ -65,7 +65,7 @@ def test_an_error_arrives_and_a_stranger_s_words_do_not():
 
 def test_processes_end_when_the_one_that_asked_is_killed():
     code = (
-        "import time\nfrom tests.imaging import test_crew\n"
+        "import time\nfrom tests.catalog import test_crew\n"
         "from workbench.catalog.crew import Crew\n"
         "with Crew(2) as crew:\n"
         "    print(*{p for _, p in crew.compute(test_crew.square, range(20))}, flush=True)\n"

@@ -448,7 +448,7 @@ def test_killed_at_any_moment_with_processes_it_goes_on(tmp_path):
     for number in range(1, 401):
         write_image(tmp_path / f"a/{number % 9}/{number}.dcm", number, patient=f"P{number % 9}")
     code = (
-        "import sys\nfrom workbench.imaging import scan\n"
+        "import sys\nfrom workbench.catalog import scan\n"
         "scan.BATCH = scan.SMALLEST = 20\nscan.FEW = 0\n"
         "scan.scan(sys.argv[1], sys.argv[2], workers=2)"
     )

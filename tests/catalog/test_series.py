@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from workbench.archive.archive import tidy
 from workbench.catalog.series import SERIES, as_stored, summarise_series
 from workbench.dicom.columns import SCHEMA
 
@@ -79,3 +80,9 @@ def test_ages_that_a_birth_date_told_are_text_too():
     series = pl.LazyFrame({"age": ["018M", None, None], "age_years": [1.5, 0.123, None]})
     stored = as_stored(series, ["age_years"]).collect()["age_years"].to_list()
     assert stored == ["018M", "0.123Y", None]
+
+
+def test_a_stored_text_that_is_no_age_gives_way_to_the_birth_date():
+    series = pl.LazyFrame({"age": ["45", "999Y", "ABC"], "age_years": [44.5, 30.0, None]})
+    stored = as_stored(series, ["age_years"])
+    assert tidy(stored).collect()["age_years"].to_list() == [44.5, 30.0, None]

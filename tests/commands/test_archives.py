@@ -35,7 +35,7 @@ def test_a_folder_is_scanned_and_refusals_have_their_own_exit_code(archive, tmp_
     done = workbench(*words)
     assert done.returncode == 0, done.stderr
     assert "CT\t3\n" in done.stdout
-    assert "3 files: 3 instances, 1 series, 1 exams, 1 patients; 0 refused" in done.stdout
+    assert "3 files: 3 instances and 0 refused; 1 series, 1 exams, 1 patients" in done.stdout
     assert "MARKER" not in done.stdout + done.stderr
     (archive / "note\x1b.txt").write_text("hello")
     done = workbench(*words)
@@ -113,7 +113,7 @@ def test_stopped_by_hand_it_says_so_and_goes_on(tmp_path):
     for number in range(1, 1200):
         write_image(tmp_path / f"dicom/{number % 7}/{number}.dcm", number, patient="MARKER-1")
     code = (
-        "import sys, time\nfrom workbench import cli\nfrom workbench.imaging import part, scan\n"
+        "import sys, time\nfrom workbench import cli\nfrom workbench.catalog import part, scan\n"
         "really = part.read_headers\n"
         "def slowly(*words, **more):\n"
         "    time.sleep(0.3)\n"

@@ -59,3 +59,27 @@ def ramp(number, rows=6, columns=5, dtype=np.int16):
 def stack(heights, **attributes):
     """Return transverse images at these heights (mm), whose pixels tell which is which."""
     return [make_image(ramp(i), (10, 20, z), **attributes) for i, z in enumerate(heights)]
+
+
+def enhanced(per_frame, shared, **attributes):
+    """Return an enhanced multi-frame data set."""
+    pixels = np.stack([ramp(i) for i in range(len(per_frame))])
+    ds = make_image(ramp(0), None, Modality="MR", ImageOrientationPatient=None, PixelSpacing=None)
+    ds.NumberOfFrames = len(per_frame)
+    ds.PixelData = pixels.tobytes()
+    ds.SharedFunctionalGroupsSequence = [shared]
+    ds.PerFrameFunctionalGroupsSequence = per_frame
+    for keyword, value in attributes.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def group(**items):
+    """Return the functional groups of a frame: sequence -> attributes of its item."""
+    ds = Dataset()
+    for sequence, values in items.items():
+        item = Dataset()
+        for keyword, value in values.items():
+            setattr(item, keyword, value)
+        setattr(ds, sequence, [item])
+    return ds

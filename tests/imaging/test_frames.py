@@ -9,7 +9,14 @@ import pydicom
 import pytest
 
 from tests.dicom.dicom_files import element
-from tests.imaging.made_series import make_image, ramp, stack, write_series
+from tests.imaging.made_series import (
+    enhanced,
+    group,
+    make_image,
+    ramp,
+    stack,
+    write_series,
+)
 from workbench.archive.archive import SeriesFiles
 from workbench.imaging import stored_frames
 from workbench.imaging.frames import read_frames
@@ -86,29 +93,6 @@ def test_links_in_a_folder_are_not_followed(tmp_path):
         read_frames(folder)
 
 
-def enhanced(per_frame, shared, **attributes):
-    """Return an enhanced multi-frame data set."""
-    pixels = np.stack([ramp(i) for i in range(len(per_frame))])
-    ds = make_image(ramp(0), None, Modality="MR", ImageOrientationPatient=None, PixelSpacing=None)
-    ds.NumberOfFrames = len(per_frame)
-    ds.PixelData = pixels.tobytes()
-    ds.SharedFunctionalGroupsSequence = [shared]
-    ds.PerFrameFunctionalGroupsSequence = per_frame
-    for keyword, value in attributes.items():
-        setattr(ds, keyword, value)
-    return ds
-
-
-def group(**items):
-    ds = pydicom.Dataset()
-    for sequence, values in items.items():
-        item = pydicom.Dataset()
-        for keyword, value in values.items():
-            setattr(item, keyword, value)
-        setattr(ds, sequence, [item])
-    return ds
-
-
 def test_groups_of_a_frame_go_before_those_of_all(tmp_path):
     shared = group(
         PlaneOrientationSequence={"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]},
@@ -157,6 +141,43 @@ def test_a_grid_of_dose_lies_along_its_offsets(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("orientation", "z", "offsets", "heights"),
+    [
+        ([1, 0, 0, 0, 1, 0], -7, [-7, -4.5, -2], [-7, -4.5, -2]),
+        ([1, 0, 0, 0, -1, 0], -7, [-7, -4.5, -2], [-7, -4.5, -2]),
+        ([1, 0, 0, 0, -1, 0], -7, [0, 2.5, 5], [-7, -9.5, -12]),
+        ([1, 0, 0, 0, 1, 0], 0, [0, -2.5, -5], [0, -2.5, -5]),
+        ([1, 0, 0, 0, 1, 0], -7, [2.5, 5, 7.5], None),
+        ([1, 0, 0, 0, 0, -1], -7, [-7, -4.5, -2], None),
+    ],
+)
+def test_offsets_of_a_grid_are_relative_or_the_patients_z(
+    tmp_path, orientation, z, offsets, heights
+):
+    ds = make_image(ramp(0), (5, 6, z), Modality="RTDOSE", NumberOfFrames=3)
+    ds.ImageOrientationPatient, ds.GridFrameOffsetVector = orientation, offsets
+    ds.PixelData = np.stack([ramp(i) for i in range(3)]).tobytes()
+    write_series(tmp_path, [ds])
+    if heights is None:
+        with pytest.raises(VolumeError) as caught:
+            read_frames(tmp_path)
+        assert caught.value.reason == "bad_geometry"
+        return
+    assert read_frames(tmp_path).position.tolist() == [[5, 6, h] for h in heights]
+
+
+@pytest.mark.parametrize("keyword", ["PatientID", "StudyInstanceUID"])
+def test_files_of_two_exams_are_refused_whatever_their_series(tmp_path, keyword):
+    images = stack(range(4))
+    setattr(images[2], keyword, "9.8.7654")
+    write_series(tmp_path, images)
+    with pytest.raises(VolumeError) as caught:
+        read_frames(tmp_path)
+    assert caught.value.reason == "several_exams"
+    assert "7654" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("tag", "vr", "value"),
     [
         (0x3004000C, "DS", b"0\\1A\\5 "),
@@ -192,8 +213,10 @@ def test_values_of_a_stranger_are_refused_by_name(tag, vr, value, tmp_path):
     [
         ("19700102", None),
         ("1970010201", 90_000.0),
-        ("19700101000001.25+0300", 1.25),
-        ("19700101000001-0500", 1.0),
+        ("19700101030001.25+0300", 1.25),
+        ("19700101000001-0530", 19801.0),
+        ("19700101000001+03", None),
+        ("19700101000001.5+9900", None),
         ("19701301000000", None),
         ("nonsense", None),
         ("19700101000001.²", 1.0),

@@ -5,7 +5,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from tests.imaging.made_series import make_image, ramp, write_series
-from workbench.imaging.moments import seconds_of
+from workbench.imaging.moments import moment_of
 from workbench.imaging.suv import body_weight_factor
 from workbench.imaging.volume import load_volume
 from workbench.imaging.volume_error import VolumeError
@@ -36,7 +36,10 @@ def header(**changed):
 
 
 def acquired(ds):
-    return seconds_of(f"{ds.get('AcquisitionDate', '')}{ds.get('AcquisitionTime', '')}")
+    return moment_of(
+        f"{ds.get('AcquisitionDate', '')}{ds.get('AcquisitionTime', '')}",
+        ds.get("TimezoneOffsetFromUTC"),
+    )
 
 
 def factor(ds):
@@ -65,6 +68,66 @@ def private(ds, group, creator, element, vr, value):
 )  # fmt: skip
 def test_activity_to_suv(changed, dose):
     assert factor(header(**changed)) == pytest.approx(WEIGHT * 1000 / dose, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("zone", "injected", "seconds"),
+    [
+        ("+0100", "20200102073000+0000", 3600),
+        ("+0100", "20200102083000", 3600),
+        ("-0500", "20200102150000+0100", 1800),
+        ("+0100", None, 3600),
+    ],
+)
+def test_times_of_several_zones_are_compared_in_utc(zone, injected, seconds):
+    ds = header(TimezoneOffsetFromUTC=zone)
+    if injected:
+        ds.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartDateTime = injected
+    dose = DOSE * 2 ** (-seconds / HALF_LIFE)
+    assert factor(ds) == pytest.approx(WEIGHT * 1000 / dose, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"RadiopharmaceuticalStartDateTime": "20200102083000+0100"},
+        # Not a way to write an offset, so none is known.
+        {"RadiopharmaceuticalStartDateTime": "20200102083000+0100",
+         "TimezoneOffsetFromUTC": "UTC+01:00"},
+    ],
+)  # fmt: skip
+def test_a_zone_on_one_side_alone_is_refused(changed):
+    ds = header()
+    zone = changed.get("TimezoneOffsetFromUTC")
+    if zone:
+        ds.add_new("TimezoneOffsetFromUTC", "SH", zone)
+    item = ds.RadiopharmaceuticalInformationSequence[0]
+    item.RadiopharmaceuticalStartDateTime = changed["RadiopharmaceuticalStartDateTime"]
+    with pytest.raises(VolumeError, match="time zone") as caught:
+        factor(ds)
+    assert caught.value.reason == "no_suv"
+    # Where no time is needed, none is compared.
+    ds.DecayCorrection = "ADMIN"
+    assert factor(ds) == pytest.approx(WEIGHT * 1000 / DOSE, rel=1e-9)
+
+
+@pytest.mark.parametrize("zoned", [3, 1])
+def test_zones_of_acquisitions_count_too(tmp_path, zoned):
+    """The series' time has no zone, and those of its images, or of some of them, have one."""
+    images = []
+    for z in range(3):
+        image = make_image(ramp(z), (0, 0, z), Modality="PT", RescaleSlope=1, RescaleIntercept=0)
+        image.update(header())
+        image.AcquisitionDateTime = "20200102093012" + ("+0100" if z < zoned else "")
+        images.append(image)
+    write_series(tmp_path, images)
+    with pytest.raises(VolumeError, match="time zone"):
+        load_volume(tmp_path, units="SUV")
+    for image in images:
+        image.TimezoneOffsetFromUTC = "+0100"
+    write_series(tmp_path, images)
+    volume = load_volume(tmp_path, units="SUV")
+    np.testing.assert_allclose(volume[2], ramp(2) * WEIGHT * 1000 / AT_SCAN, rtol=1e-6)
 
 
 def test_ge_says_when_a_later_series_was_scanned():

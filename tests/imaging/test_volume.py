@@ -13,7 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from tests.imaging.made_series import make_image, ramp, stack, write_series
+from tests.imaging.made_series import (
+    enhanced,
+    group,
+    make_image,
+    ramp,
+    stack,
+    write_series,
+)
 from workbench.errors import ImageError, UsageError
 from workbench.imaging.volume import load_volume, open_volume
 from workbench.imaging.volume_error import VolumeError
@@ -386,6 +393,24 @@ def test_a_dynamic_series_has_times(tmp_path):
     assert open_volume(tmp_path)[2].load().identical(volume[2])
 
 
+@pytest.mark.parametrize(
+    ("zones", "seconds"), [(("+0100", "+0000"), [0, 3600.5]), (("", "+0000"), None)]
+)
+def test_times_of_several_zones_are_counted_in_utc_or_not_at_all(tmp_path, zones, seconds):
+    images = []
+    for t, zone in enumerate(zones):
+        for z in range(3):
+            image = make_image(ramp(10 * t + z), (0, 0, z), AcquisitionNumber=t)
+            image.AcquisitionDateTime = f"20200101100000{zone}" if t else f"20200101095959.5{zone}"
+            images.append(image)
+    images = images[3:] + images[:3]
+    write_series(tmp_path, images)
+    volume = load_volume(tmp_path)
+    np.testing.assert_array_equal(volume[1, 1], ramp(11))
+    assert volume.time.values.tolist() == (seconds or [0, 1])
+    assert volume.time.attrs["units"] == ("s" if seconds else "1")
+
+
 def test_diffusion_has_b_values_and_directions(tmp_path):
     images, shells = [], [(0, (0, 0, 0)), (800, (1, 0, 0)), (800, (0, 1, 0))]
     for n, (b, direction) in enumerate(shells[::-1]):
@@ -519,6 +544,159 @@ def test_a_series_with_one_odd_image_is_refused(tmp_path, change, reason):
         open_volume(tmp_path)
     assert caught.value.reason == reason
     assert "Doe" not in str(caught.value)
+
+
+RESCALED = {"RescaleSlope": 1, "RescaleIntercept": -1024}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "units"),
+    [
+        (RESCALED, "HU"),
+        (RESCALED | {"RescaleType": "HU"}, "HU"),
+        (RESCALED | {"RescaleType": "US"}, "arb"),
+        ({"RescaleSlope": 1}, "arb"),
+        ({}, "arb"),
+    ],
+)
+def test_only_what_is_rescaled_to_hounsfield_units_is_called_so(tmp_path, attributes, units):
+    images = stack(range(3), RescaleSlope=1, RescaleIntercept=0)
+    # One slice that is not decides.
+    for keyword in RESCALED:
+        delattr(images[1], keyword)
+    for keyword, value in attributes.items():
+        setattr(images[1], keyword, value)
+    write_series(tmp_path, images)
+    assert open_volume(tmp_path).attrs["units"] == units
+
+
+@pytest.mark.parametrize(("kind", "units"), [("HU", "HU"), ("US", "arb")])
+def test_a_table_says_whether_it_gives_hounsfield_units(tmp_path, kind, units):
+    item = pydicom.Dataset()
+    item.add_new("LUTDescriptor", "US", [4, 10, 16])
+    item.add_new("LUTData", "US", [100, 200, 300, 400])
+    item.ModalityLUTType = kind
+    write_series(tmp_path, stack(range(3), ModalityLUTSequence=[item]))
+    assert open_volume(tmp_path).attrs["units"] == units
+
+
+@pytest.mark.parametrize(("kind", "units"), [("HU", "HU"), ("US", "arb")])
+def test_an_enhanced_ct_says_its_units_in_its_groups(tmp_path, kind, units):
+    shared = group(
+        PlaneOrientationSequence={"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]},
+        PixelMeasuresSequence={"PixelSpacing": [0.5, 0.25]},
+        PixelValueTransformationSequence=RESCALED | {"RescaleType": kind},
+    )
+    frames = [group(PlanePositionSequence={"ImagePositionPatient": [0, 0, z]}) for z in range(3)]
+    write_series(tmp_path, [enhanced(frames, shared, Modality="CT")])
+    assert open_volume(tmp_path).attrs["units"] == units
+
+
+def test_padding_is_read_as_pixels_are(tmp_path):
+    images = stack(range(3), **RESCALED)
+    for image in images:
+        # The bits of -2000 and -1990, as scanners store them beside signed pixels.
+        image.add_new("PixelPaddingValue", "US", 63536)
+        image.add_new("PixelPaddingRangeLimit", "US", 63546)
+    write_series(tmp_path, images)
+    assert open_volume(tmp_path).attrs["padding"] == [-3024, -3014]
+    # No one value is padding in all slices.
+    images[2].RescaleSlope = 2
+    write_series(tmp_path, images)
+    assert "padding" not in open_volume(tmp_path).attrs
+
+
+@pytest.mark.parametrize("slopes", [(1, 1, 1, 1), (1, 2, 1, 2)])
+def test_padding_does_not_mix_with_tissue_in_a_tilted_stack(tmp_path, slopes):
+    images = []
+    for z, slope in enumerate(slopes):
+        pixels = np.full((8, 4), 1000 // slope, np.int16)
+        pixels[:3] = -2000
+        image = make_image(pixels, (0, 0.15 * z, z), RescaleSlope=slope, RescaleIntercept=0)
+        image.add_new("PixelPaddingValue", "US", 63536)
+        images.append(image)
+    write_series(tmp_path, images)
+    volume = load_volume(tmp_path, tilt="resample")
+    known = volume.values[~np.isnan(volume.values)]
+    assert len(known) > 4 * 4 * 4
+    assert set(known.tolist()) == {1000.0}
+    assert "padding" not in volume.attrs
+
+
+@pytest.mark.parametrize(
+    ("keyword", "name", "unit"),
+    [("FlipAngle", "flip_angle", "deg"), ("InversionTime", "inversion_time", "ms")],
+)
+def test_what_a_sequence_steps_through_is_no_time(tmp_path, keyword, name, unit):
+    images = []
+    for n, step in enumerate((15, 2, 9)):
+        for z in range(3):
+            image = make_image(ramp(10 * n + z), (0, 0, z), Modality="MR", AcquisitionNumber=n)
+            image.AcquisitionDate, image.AcquisitionTime = "20200101", f"1000{20 * n:02d}"
+            setattr(image, keyword, step)
+            images.append(image)
+    write_series(tmp_path, images)
+    volume = load_volume(tmp_path)
+    assert volume.dims == (name, "z", "y", "x")
+    assert volume[name].values.tolist() == [2, 9, 15]
+    assert volume[name].attrs["units"] == unit
+    np.testing.assert_array_equal(volume.sel({name: 15})[1], ramp(1))
+    # One that differs between slices makes no grid, and is no time either.
+    setattr(images[0], keyword, 16)
+    write_series(tmp_path, images)
+    with pytest.raises(VolumeError, match=keyword) as caught:
+        open_volume(tmp_path)
+    assert caught.value.reason == "unequal_stacks"
+
+
+@pytest.mark.parametrize(
+    ("sequence", "keyword", "name"),
+    [
+        ("MRTimingAndRelatedParametersSequence", "FlipAngle", "flip_angle"),
+        ("MRModifierSequence", "InversionTimes", "inversion_time"),
+    ],
+)
+def test_steps_of_an_enhanced_file(tmp_path, sequence, keyword, name):
+    shared = group(
+        PlaneOrientationSequence={"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]},
+        PixelMeasuresSequence={"PixelSpacing": [0.5, 0.25]},
+    )
+    frames = [
+        group(
+            PlanePositionSequence={"ImagePositionPatient": [0, 0, z]},
+            FrameContentSequence={"TemporalPositionIndex": step},
+            **{sequence: {keyword: step}},
+        )
+        for step in (20, 10)
+        for z in range(3)
+    ]
+    write_series(tmp_path, [enhanced(frames, shared)])
+    volume = load_volume(tmp_path)
+    assert volume.dims == (name, "z", "y", "x")
+    assert volume[name].values.tolist() == [10, 20]
+    np.testing.assert_array_equal(volume[0, 2], ramp(5))
+
+
+@pytest.mark.parametrize("b_value", [1000, None])
+def test_directions_are_no_time(tmp_path, b_value):
+    images = []
+    for n, direction in enumerate(np.eye(3).tolist()):
+        for z in range(3):
+            image = make_image(ramp(10 * n + z), (0, 0, z), Modality="MR", AcquisitionNumber=n)
+            image.DiffusionGradientOrientation = direction
+            if b_value:
+                image.DiffusionBValue = b_value
+            images.append(image)
+    write_series(tmp_path, images)
+    if b_value is None:
+        with pytest.raises(VolumeError, match="DiffusionGradientOrientation"):
+            open_volume(tmp_path)
+        return
+    volume = load_volume(tmp_path)
+    assert volume.dims == ("b_value", "z", "y", "x")
+    assert volume.b_value.values.tolist() == [1000] * 3
+    assert volume.direction_x.values.tolist() == [0, 0, 1]
+    np.testing.assert_array_equal(volume[2, 1], ramp(1))
 
 
 def test_a_type_that_cannot_hold_the_values_is_refused(tmp_path):

@@ -312,7 +312,7 @@ def test_a_forked_child_has_workers_of_its_own():
 def test_workers_end_with_their_parent():
     code = (
         "import os, sys\n"
-        "from workbench.imaging import codecs\n"
+        "from workbench.pixels import codecs\n"
         "worker = codecs._pool.take()\n"
         "print(worker._process.pid, flush=True)\n"
         "os._exit(1)"

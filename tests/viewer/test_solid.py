@@ -1,5 +1,8 @@
 """The 3-D view: what NiiVue is given is what SimpleITK reads back."""
 
+import json
+from base64 import b64decode, b64encode
+
 import numpy as np
 import pytest
 import SimpleITK
@@ -47,3 +50,29 @@ def test_it_shows_what_the_slices_show_and_names_nothing():
     assert (shown.lut[3], shown.lut[4:8]) == (0, [230, 159, 0, 255])
     assert shown.labels[1] == "liver"
     assert box.slices.picture.largest > LARGEST
+
+
+def test_what_a_saved_notebook_keeps_of_an_open_3d_view_holds_no_voxel():
+    pytest.importorskip("ipyniivue")
+    ipywidgets = pytest.importorskip("ipywidgets")
+    given = volume(np.int16)
+    labels = given.copy(data=np.indices((2, 3, 4)).sum(0)).astype(np.uint8)
+    labels.attrs |= {"affine": given.attrs["affine"], "labels": {1: "liver"}}
+    box = view(given, labels)
+    box._answer(None, {"ask": "three_d", "open": True}, None)
+    voxels = [encode(box.slices.picture.values(())).data, labels.values.tobytes()]
+    assert [part.data[352:] for part in box.solid.volumes] == [
+        voxels[0], box.slices.picture.label_values().tobytes(),
+    ]  # fmt: skip
+    kept = ipywidgets.Widget.get_manager_state()["state"]
+    ours = {part.model_id for part in (box, box.slices, box.solid, *box.solid.volumes)}
+    assert ours <= set(kept)
+    for part in box.solid.volumes:
+        assert {"data", "img"}.isdisjoint(kept[part.model_id]["state"])
+        assert kept[part.model_id]["state"]["name"] == part.name
+        assert part.get_state()["data"] == part.data  # the open page still gets it
+    buffers = [b64decode(b["data"]) for name in ours for b in kept[name].get("buffers", [])]
+    texts = json.dumps([kept[name] for name in ours])
+    for data in voxels:
+        assert not any(data[:16] in buffer for buffer in buffers)
+        assert b64encode(data[:15]).decode() not in texts

@@ -39,6 +39,10 @@ TEXTS = ("modality", "manufacturer", "model", "body_part", "exam_description", "
 _NOT_STATED = ("", "NA", "N/A", "NAN", "NONE", "NULL", "UNKNOWN", "UNSPECIFIED", "NOT SPECIFIED")
 
 
+FOLDER_KEYS = {"kind", "path", "catalog"}
+"""What `[archive]` may say of a folder."""
+
+
 @dataclass(frozen=True)
 class Source:
     """What an opener returns.
@@ -57,7 +61,8 @@ class Source:
     notes
         What was ignored.
     open_series
-        Return the files of one series on this machine; None if the archive holds no images.
+        Return the files of one series, of one exam if that is named, on this machine; None if the
+        archive holds no images.
     """
 
     scan: Callable[[], pl.LazyFrame]
@@ -65,7 +70,7 @@ class Source:
     validate: Callable[[], None] = lambda: None
     count_repeated: Callable[[], int] = lambda: 0
     notes: tuple[str, ...] = ()
-    open_series: Callable[[str], tuple[Path, ...]] | None = None
+    open_series: Callable[[str, str | None], tuple[Path, ...]] | None = None
 
 
 @dataclass(frozen=True)
@@ -136,13 +141,20 @@ class Archive:
         chosen = sorted(ids.to_list(), key=lambda i: hashlib.sha256(i.encode()).digest())
         return frame.filter(pl.col("patient_id").is_in(chosen[: self.sample]))
 
-    def open_series(self, series_uid: str) -> SeriesFiles:
+    def open_series(self, series_uid: str, exam_uid: str | None = None) -> SeriesFiles:
         """Return the files of one series, to open it with `open_volume`.
+
+        Parameters
+        ----------
+        series_uid
+            The series.
+        exam_uid
+            Its exam; needed only where several exams claim the UID of the series.
 
         Raises
         ------
         ImageError
-            If the archive holds no images, or not this series.
+            If the archive holds no images, or not this series, or it is not clear whose it is.
         """
         if self.source.open_series is None:
             raise ImageError(
@@ -150,7 +162,7 @@ class Archive:
                 where=f"archive of {self.site_id}, kind {self.kind}",
                 todo="Open a site whose archive is a folder or a server",
             )
-        return SeriesFiles(self.source.open_series(series_uid))
+        return SeriesFiles(self.source.open_series(series_uid, exam_uid))
 
     def count_repeated(self) -> int:
         """Return how many rows `scan` left out because they repeat another; 0 for a sample."""
@@ -247,7 +259,14 @@ def _sample_size() -> int | None:
     return int(text)
 
 
-def _require_keys(declared: Mapping[str, Any], allowed: set[str]) -> None:
+def require_keys(declared: Mapping[str, Any], allowed: set[str]) -> None:
+    """Refuse a key of `[archive]` that its kind does not know.
+
+    Raises
+    ------
+    SiteError
+        With the nearest key that it knows.
+    """
     for key in declared:
         if key not in allowed:
             raise SiteError(
@@ -257,7 +276,7 @@ def _require_keys(declared: Mapping[str, Any], allowed: set[str]) -> None:
 
 def _open_idc(declared: Mapping[str, Any], _folder: Path) -> Source:
     """Open a collection of NCI Imaging Data Commons, from the index that a package installs."""
-    _require_keys(declared, {"kind", "collection"})
+    require_keys(declared, {"kind", "collection"})
     try:
         import idc_index_data
     except ImportError:
@@ -288,7 +307,7 @@ def _open_idc(declared: Mapping[str, Any], _folder: Path) -> Source:
 
 def _open_table(declared: Mapping[str, Any], folder: Path) -> Source:
     """Open a Parquet or CSV table that has one row a series, or one row an exam."""
-    _require_keys(declared, {"kind", "path", "columns", "level"})
+    require_keys(declared, {"kind", "path", "columns", "level"})
     table = open_series_table(declared, folder, KEYWORDS)
     return Source(
         table.scan,
@@ -304,7 +323,7 @@ def _open_folder(declared: Mapping[str, Any], folder: Path) -> Source:
     from workbench.catalog.catalog import open_site_catalog
     from workbench.catalog.series import as_stored
 
-    _require_keys(declared, {"kind", "path", "catalog"})
+    require_keys(declared, FOLDER_KEYS)
     catalog = open_site_catalog(declared, folder)
     if catalog.root != (folder / str(declared.get("path", ""))).resolve():
         raise SiteError(
@@ -315,7 +334,7 @@ def _open_folder(declared: Mapping[str, Any], folder: Path) -> Source:
     return Source(
         lambda: as_stored(catalog.series(), KEYWORDS),
         catalog.fingerprint,
-        open_series=lambda uid: tuple(catalog.series_files(uid)),
+        open_series=lambda uid, exam: tuple(catalog.series_files(uid, exam)),
     )
 
 

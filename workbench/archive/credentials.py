@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from workbench.errors import SiteError, show
+from workbench.errors import SiteError
 
 LONGEST = 65_536
 """Bytes of the longest secret; an access token can have some thousands."""
@@ -28,9 +28,11 @@ def read_secret(path: Path, key: str) -> str:
         If there is no such file, others may read it, or it holds no line or several. The secret
         stands in no error.
     """
-    where = f"archive.{key}, {show(str(path), 200)}"
+    where = f"archive.{key}"  # not the path: a secret may stand there by mistake
     try:
-        with path.open("rb") as file:
+        # A pipe is not waited for.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(handle, "rb") as file:  # noqa: PTH123 - of the handle, so that nothing is swapped
             status = os.fstat(file.fileno())
             content = file.read(LONGEST + 1) if stat.S_ISREG(status.st_mode) else b""
     except (OSError, ValueError) as error:
@@ -38,7 +40,7 @@ def read_secret(path: Path, key: str) -> str:
         raise SiteError(
             f"The file of a secret cannot be read: {reason}",
             where=where,
-            todo="Write the secret into it, and allow only its owner to read it (chmod 600)",
+            todo="Name there a file that holds the secret alone, with rights 600",
         ) from None
     if not stat.S_ISREG(status.st_mode):
         raise SiteError("A secret must stand in a regular file", where=where, todo="Name a file")
@@ -64,7 +66,7 @@ def check_private(path: Path, key: str) -> None:
     SiteError
         If they may, or there is no such file.
     """
-    where = f"archive.{key}, {show(str(path), 200)}"
+    where = f"archive.{key}"
     if not path.is_file():
         raise SiteError("There is no such file", where=where, todo="Correct the path")
     if path.stat().st_mode & 0o077:

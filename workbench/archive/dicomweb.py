@@ -33,6 +33,7 @@ class DicomwebTable(Declared):
     client_certificate: Line | None = None
     client_key: Line | None = None
     verify: bool = True
+    plain: bool = False
     page: Annotated[int, Field(ge=1, le=100_000)] = 500
     timeout_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
     retries: Annotated[int, Field(ge=0, le=100)] = 5
@@ -89,7 +90,7 @@ class DicomwebServer:
                         todo="Scan the archive again; ask the server's administrator",
                     ) from None
 
-        return self.spool.open_series(series_uid, fetch, expected)
+        return self.spool.open_series(f"{exam_uid} {series_uid}", fetch, expected)
 
     def store(self, paths: Iterable[Path | str]) -> Receipt:
         """Send DICOM files, such as results, to the server.
@@ -136,6 +137,7 @@ def read_dicomweb(declared: Mapping[str, Any], folder: Path) -> DicomwebServer:
         table.verify,
         table.timeout_s,
         table.retries,
+        table.plain,
     )
     check_access(access)
     spool = Spool(folder / table.catalog / "spool", int(table.spool_gb * 1e9))

@@ -21,7 +21,13 @@ from workbench.archive.server_listing import (
     list_all,
     make_mark,
 )
-from workbench.archive.server_reader import NOT_GIVEN, UNLISTED_READ, ExamRead, name_of
+from workbench.archive.server_reader import (
+    NOT_GIVEN,
+    UNLISTED_READ,
+    ExamRead,
+    count_missing,
+    name_of,
+)
 from workbench.archive.web_session import NotGiven, WebSession
 from workbench.dicom.refusals import Refused
 from workbench.errors import SiteError
@@ -138,13 +144,14 @@ class DicomwebReader:
         if (exam.instances or 0) <= LARGE_EXAM:
             items = self._given(partial(self.client.retrieve_study_metadata, uid))
         refused: list[Refused] = []
+        whole = True
         if items is None:
-            items, refused = self._read_by_series(uid)
+            items, refused, whole = self._read_by_series(uid)
         read = read_instances(items, uid, self._rescue)
         refused += read.refused
         # The number may be one that a file states of itself: it only says where to look closer.
-        if exam.instances != len(items):
-            refused += self._find_missing(uid, items, refused)
+        if exam.instances != len({uid_of(i, INSTANCE_UID) or n for n, i in enumerate(items)}):
+            refused += self._find_missing(exam, items, refused, whole=whole)
         return replace(read, refused=tuple(refused))
 
     def _given(self, ask: Callable[[], list[Json]]) -> list[Json] | None:
@@ -153,15 +160,19 @@ class DicomwebReader:
         except NotGiven:
             return None
 
-    def _read_by_series(self, uid: str) -> tuple[list[Json], list[Refused]]:
-        """Read an exam that is large, or that the server does not give as one."""
+    def _read_by_series(self, uid: str) -> tuple[list[Json], list[Refused], bool]:
+        """Read an exam that is large, or that the server does not give as one.
+
+        The last value says whether all its series are known.
+        """
 
         def ask(limit: int, offset: int) -> list[Json]:
             return self.client.search_for_series(uid, limit=limit, offset=offset)
 
         items: list[Json] = []
         refused: list[Refused] = []
-        for series in dict.fromkeys(uid_of(a, SERIES_UID) for a in self._search(ask)):
+        found, whole = self._search(ask)
+        for series in dict.fromkeys(uid_of(a, SERIES_UID) for a in found):
             given = None
             if is_uid(series):
                 given = self._given(partial(self.client.retrieve_series_metadata, uid, series))
@@ -170,32 +181,56 @@ class DicomwebReader:
             items += given or []
         if not items and not refused:
             refused.append(Refused(name_of(uid), NOT_GIVEN))
-        return items, refused
+        return items, refused, whole
 
-    def _search(self, ask: Callable[[int, int], list[Json]]) -> list[Json]:
+    def _search(self, ask: Callable[[int, int], list[Json]]) -> tuple[list[Json], bool]:
+        """Return what a search finds, and whether that is all."""
+        found: list[Json] = []
+        pages = self._pages(ask)
         try:
-            return [found for page in self._pages(ask) for found in page]
+            while True:
+                found += next(pages)
         except NotGiven:
-            return []
+            return found, False
+        except StopIteration as end:
+            return found, bool(end.value)
 
     def _find_missing(
-        self, uid: str, items: Sequence[Json], refused: Sequence[Refused]
+        self, exam: ListedExam, items: Sequence[Json], refused: Sequence[Refused], *, whole: bool
     ) -> list[Refused]:
-        """Return what a search for the instances of an exam finds, and its metadata did not."""
+        """Return what a search for the instances of an exam finds, and its metadata did not.
+
+        Parameters
+        ----------
+        exam
+            The exam.
+        items
+            Metadata that was given of its instances.
+        refused
+            What of it is refused already.
+        whole
+            Whether all its series are known.
+        """
+        uid = exam.exam_uid
 
         def ask(limit: int, offset: int) -> list[Json]:
             return self.client.search_for_instances(uid, limit=limit, offset=offset)
 
-        given = {uid_of(item, INSTANCE_UID) for item in items}
+        given = {uid_of(item, INSTANCE_UID) or number for number, item in enumerate(items)}
         known = {r.path for r in refused}
         if name_of(uid) in known:
             return []
-        missing = []
-        for found in self._search(ask):
+        missing: dict[Refused, None] = {}
+        instances, listed = self._search(ask)
+        for found in instances:
             series, instance = uid_of(found, SERIES_UID), uid_of(found, INSTANCE_UID)
             if instance not in given and name_of(uid, series) not in known:
-                missing.append(Refused(name_of(uid, series, instance), NOT_GIVEN))
-        return missing
+                missing[Refused(name_of(uid, series, instance), NOT_GIVEN)] = None
+        if any(r.reason == NOT_GIVEN and "/" not in r.path for r in refused):
+            return list(missing)  # nobody knows how many a series has that is not given
+        if listed:
+            return list(missing)
+        return [*missing, *count_missing(exam, len(given), list(missing), whole=whole)]
 
     @contextmanager
     def _rescue(self, uids: tuple[str, str, str]) -> Iterator[Path | None]:

@@ -24,8 +24,15 @@ from workbench.archive.server_listing import (
     list_all,
     make_mark,
 )
-from workbench.archive.server_reader import NOT_GIVEN, UNLISTED_READ, ExamRead, name_of
+from workbench.archive.server_reader import (
+    NOT_GIVEN,
+    UNLISTED_READ,
+    ExamRead,
+    count_missing,
+    name_of,
+)
 from workbench.archive.server_storage import Receipt, store_by_dimse
+from workbench.archive.web_access import PLAIN, PLAIN_TODO, is_here
 from workbench.catalog.spool import Spool
 from workbench.definition.declaration import Declared, Line, validate
 from workbench.dicom.refusals import Refused
@@ -59,6 +66,7 @@ class DimseTable(Declared):
     move_port: Port | None = None
     move_host: Line = "127.0.0.1"
     tls: bool = False
+    plain: bool = False
     ca_file: Line | None = None
     client_certificate: Line | None = None
     client_key: Line | None = None
@@ -199,8 +207,8 @@ class DimseServer:
             )
         return found, status == 0
 
-    def list_instances(self, exam_uid: str, series_uid: str = "") -> list[Instance]:
-        """Return the instances of an exam, or of one series of it, as the server lists them.
+    def list_instances(self, exam_uid: str, series_uid: str = "") -> tuple[list[Instance], bool]:
+        """Return the instances of an exam, or of one series of it, and whether these are all.
 
         Raises
         ------
@@ -209,35 +217,63 @@ class DimseServer:
         """
         at = {"StudyInstanceUID": exam_uid}
         asked = at | {"QueryRetrieveLevel": "SERIES", "SeriesInstanceUID": series_uid}
-        told = [str(found.get("SeriesInstanceUID") or "") for found in self.find(asked)[0]]
+        answers, whole = self.find(asked)
+        told = [str(found.get("SeriesInstanceUID") or "") for found in answers]
         listed: dict[Instance, None] = {}
         for series in filter(None, dict.fromkeys(told)):
             names = {"SeriesInstanceUID": series, "SOPInstanceUID": "", "SOPClassUID": ""}
-            for found in self.find(at | names | {"QueryRetrieveLevel": "IMAGE"})[0]:
+            answers, complete = self.find(at | names | {"QueryRetrieveLevel": "IMAGE"})
+            whole = whole and complete
+            for found in answers:
                 uid, sop_class = (
                     str(found.get(k) or "") for k in ("SOPInstanceUID", "SOPClassUID")
                 )
                 listed[Instance(series, uid, sop_class)] = None
-        return list(listed)
+        return list(listed), whole
 
     def read_exam(self, exam: ListedExam) -> ExamRead:
         """Retrieve an exam, read the headers of its instances, and remove it.
+
+        One that is larger than the spool is retrieved series by series.
 
         Raises
         ------
         SiteError
             If the server cannot be used.
         """
-        from workbench.dicom.headers import read_headers
-
         uid = exam.exam_uid
         if not uid:
             return UNLISTED_READ
-        listed = self.list_instances(uid)
+        listed, whole = self.list_instances(uid)
         if not listed:
             return ExamRead(refused=[Refused(name_of(uid), NOT_GIVEN)])
+        try:
+            reads = [self._read(uid, "", listed)]
+        except OverflowError:
+            reads = self._read_by_series(uid, listed)
+        rows = [table for read in reads for table in read.rows]
+        refused = [one for read in reads for one in read.refused]
+        refused += count_missing(exam, sum(map(len, rows)), refused, whole=whole)
+        return ExamRead(rows=rows, refused=refused)
+
+    def _read_by_series(self, uid: str, listed: list[Instance]) -> list[ExamRead]:
+        """Read an exam that is larger than the spool; refuse what is still larger."""
+        reads = []
+        for series in dict.fromkeys(i.series_uid for i in listed):
+            own = [i for i in listed if i.series_uid == series]
+            try:
+                reads.append(self._read(uid, series, own))
+            except OverflowError:
+                size = f"larger than the spool, {self.spool.limit:,} bytes"
+                names = [name_of(uid, series, i.instance_uid) for i in own]
+                reads.append(ExamRead(refused=[Refused(n, NOT_GIVEN, size) for n in names]))
+        return reads
+
+    def _read(self, uid: str, series_uid: str, listed: list[Instance]) -> ExamRead:
+        from workbench.dicom.headers import read_headers
+
         with self._coming() as folder:
-            came = self._retrieve(uid, "", listed, folder, self.spool.limit)
+            came = self._retrieve(uid, series_uid, listed, folder, self.spool.limit)
             paths = list(came.values())
             rows, bad = read_headers([str(p) for p in paths], [p.stat().st_size for p in paths])
         by_path = {str(path): instance for instance, path in came.items()}
@@ -264,16 +300,17 @@ class DimseServer:
         """
 
         def fetch(folder: Path, limit: int) -> None:
-            listed = self.list_instances(exam_uid, series_uid)
+            listed, whole = self.list_instances(exam_uid, series_uid)
             came = self._retrieve(exam_uid, series_uid, listed, folder, limit)
-            if not listed or len(came) < len(listed):
+            if not listed or not whole or len(came) < len(listed):
+                told = f"{len(listed)}" if whole else f"more than {len(listed)}"
                 raise SiteError(
-                    f"The server gives {len(came)} of {len(listed)} instances of a series",
+                    f"The server gives {len(came)} of {told} instances of a series",
                     where="archive.host",
                     todo="Scan the archive again; ask the server's administrator",
                 )
 
-        return self.spool.open_series(series_uid, fetch, expected)
+        return self.spool.open_series(f"{exam_uid} {series_uid}", fetch, expected)
 
     def store(self, paths: Iterable[Path | str]) -> Receipt:
         """Send DICOM files, such as results, to the server (C-STORE).
@@ -319,6 +356,8 @@ def read_dimse(declared: Mapping[str, Any], folder: Path) -> DimseServer:
         If the table is not what it must be.
     """
     table = validate(DimseTable, declared, "site.toml, archive", SiteError)
+    if not (table.tls or table.plain or is_here(table.host)):
+        raise SiteError(PLAIN, where="archive.tls", todo=f"Write tls = true; {PLAIN_TODO}")
     files = {}
     for key in ("ca_file", "client_certificate", "client_key"):
         name = getattr(table, key)

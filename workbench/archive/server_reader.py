@@ -71,6 +71,37 @@ def name_of(exam_uid: str, series_uid: str = "", instance_uid: str = "") -> str:
     return f"{exam_uid}{ENDING}!{inner}" if inner else f"{exam_uid}{ENDING}"
 
 
+def count_missing(
+    exam: ListedExam, given: int, refused: Sequence[Refused], *, whole: bool
+) -> list[Refused]:
+    """Return one refusal for what a server told of and nobody can name.
+
+    Parameters
+    ----------
+    exam
+        The exam, with the number of instances that the server told.
+    given
+        Number of its instances that the server gave.
+    refused
+        What is refused of it by name.
+    whole
+        Whether the server told all names that it has.
+
+    Examples
+    --------
+    >>> count_missing(ListedExam("1.2", "", 5), 3, [], whole=True)
+    [Refused(path='1.2.exam!?/?', reason='not_given', detail='5 told, 3 given')]
+    >>> count_missing(ListedExam("1.2", "", 3), 3, [], whole=False)
+    []
+    """
+    if exam.instances is None:
+        short, told = not whole, "number not"
+    else:
+        short, told = exam.instances > given + len(refused), f"{exam.instances:,}"
+    place = name_of(exam.exam_uid, "?", "?")
+    return [Refused(place, NOT_GIVEN, f"{told} told, {given:,} given")] if short else []
+
+
 UNLISTED_READ = ExamRead(
     refused=(Refused(name_of(""), NOT_GIVEN, "exams without UID or date: some cannot be listed"),)
 )

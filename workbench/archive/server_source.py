@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from workbench.archive.archive import KEYWORDS, Source
 from workbench.archive.site_scan import read_server
-from workbench.catalog.catalog import Catalog, open_site_catalog
+from workbench.catalog.catalog import open_site_catalog
 from workbench.catalog.series import as_stored
-from workbench.errors import ImageError, SiteError, show
+from workbench.errors import SiteError
 
 
 def open_server_source(declared: Mapping[str, Any], folder: Path) -> Source:
@@ -39,30 +37,10 @@ def open_server_source(declared: Mapping[str, Any], folder: Path) -> Source:
             todo="Run 'workbench scan site.toml'",
         )
 
-    def open_series(series_uid: str) -> tuple[Path, ...]:
-        exam, expected = find_series(catalog, series_uid)
-        return server.open_series(exam, series_uid, expected)
+    def open_series(series_uid: str, exam_uid: str | None) -> tuple[Path, ...]:
+        exam, megabytes = catalog.find_series(series_uid, exam_uid)
+        return server.open_series(exam, series_uid, int(megabytes * 1e6))
 
     return Source(
         lambda: as_stored(catalog.series(), KEYWORDS), catalog.fingerprint, open_series=open_series
     )
-
-
-def find_series(catalog: Catalog, series_uid: str) -> tuple[str, int]:
-    """Return the exam of a series, and the bytes of its pixels when they are not compressed.
-
-    Raises
-    ------
-    ImageError
-        If the catalog has no such series.
-    """
-    rows = catalog.series().filter(pl.col("series_uid") == series_uid)
-    found = rows.select("exam_uid", "megabytes").collect().rows()
-    if not found:
-        raise ImageError(
-            "The catalog has no such series",
-            where=show(str(catalog.folder), 200),
-            todo="Take a series_uid from open_archive(site).series()",
-        )
-    exam, megabytes = found[0]
-    return exam, int((megabytes or 0) * 1e6)

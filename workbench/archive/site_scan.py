@@ -41,12 +41,14 @@ def scan_site(
     ExecutionError
         If the disk refuses.
     """
+    from workbench.archive.archive import FOLDER_KEYS, require_keys
     from workbench.archive.server_scan import scan_server
     from workbench.catalog.scan import scan
     from workbench.site import CATALOG
 
     out = site.locate(str(site.archive.get("catalog", CATALOG)))
     if site.archive["kind"] == "folder" and "path" in site.archive:
+        require_keys(site.archive, FOLDER_KEYS)
         return scan(site.locate(str(site.archive["path"])), out, workers=workers, progress=progress)
     server = open_server(site)
     with server.connect() as reader:

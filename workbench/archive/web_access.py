@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 from workbench.archive.credentials import check_private, read_secret
 from workbench.errors import SiteError, show
 
+PLAIN = "Patients' data would travel without TLS"
+PLAIN_TODO = "plain = true only where the network itself is protected"
+
 
 @dataclass(frozen=True)
 class Access:
@@ -34,6 +37,8 @@ class Access:
         Longest silence, in seconds.
     retries
         How often a request is repeated.
+    plain
+        Whether images, never a secret, may travel without TLS.
     """
 
     url: str
@@ -46,6 +51,7 @@ class Access:
     verify: bool = True
     timeout_s: float = 60.0
     retries: int = 5
+    plain: bool = False
 
     def authorization(self) -> str | None:
         """Return the header that shows who asks; its secret is read now.
@@ -64,7 +70,7 @@ class Access:
 
 
 def check_access(access: Access) -> None:
-    """Refuse what would show a secret to anybody on the way.
+    """Refuse what would show a secret, or patients, to anybody on the way.
 
     Parameters
     ----------
@@ -74,8 +80,9 @@ def check_access(access: Access) -> None:
     Raises
     ------
     SiteError
-        If a certificate is not checked, or a secret would travel without TLS, unless the server
-        is on this machine; or if a file is named without the one that belongs to it.
+        If a certificate is not checked, or a secret would travel without TLS, or anything where
+        the site does not allow it by `plain`, unless the server is on this machine; or if a file
+        is named without the one that belongs to it.
     """
     try:
         parts = urlsplit(access.url)
@@ -91,13 +98,15 @@ def check_access(access: Access) -> None:
             "The address holds more than host, port and path", "url",
             "Write the user as 'user', and the password into a file: 'password_file'",
         )  # fmt: skip
-    elif parts.scheme == "https" and not access.verify and not _is_here(host):
+    elif parts.scheme == "https" and not access.verify and not is_here(host):
         problem = (
             "A server whose certificate is not checked can be anybody", "verify",
             "Remove 'verify', and name the authority's certificate: ca_file = '…'",
         )  # fmt: skip
-    elif parts.scheme == "http" and secret and not _is_here(host):
+    elif parts.scheme == "http" and secret and not is_here(host):
         problem = ("A secret would travel without TLS", "url", "Write 'https://…'")
+    elif parts.scheme == "http" and not access.plain and not is_here(host):
+        problem = (PLAIN, "url", f"Write 'https://…'; {PLAIN_TODO}")
     else:
         problem = _find_half(access)
     if problem is not None:
@@ -127,7 +136,14 @@ def _find_half(access: Access) -> tuple[str, str, str] | None:
     return None
 
 
-def _is_here(host: str) -> bool:
+def is_here(host: str) -> bool:
+    """Return whether a host is this machine.
+
+    Examples
+    --------
+    >>> is_here("127.0.0.1"), is_here("::1"), is_here("127.0.0.1.pacs.example")
+    (True, True, False)
+    """
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -16,8 +16,8 @@ from workbench.catalog.members import copy_member
 from workbench.catalog.series import SERIES
 from workbench.catalog.spool import Spool
 from workbench.catalog.walk import locate, split_member
-from workbench.dicom.columns import SCHEMA
-from workbench.dicom.refusals import REASONS, REFUSED_SCHEMA, UnreadableFile
+from workbench.dicom.columns import REFUSED_SCHEMA, SCHEMA
+from workbench.dicom.refusals import REASONS, UnreadableFile
 from workbench.display import Card, Displayed, size
 from workbench.errors import ImageError, SiteError, show
 from workbench.site import CATALOG as DEFAULT
@@ -103,30 +103,73 @@ class Catalog(Displayed):
         """Return a text that changes when the content does."""
         return f"catalog {self.record['fingerprint']}"
 
-    def series_files(self, series_uid: str) -> list[Path]:
-        """Return the files of one series; those in a zip file are copied out of it first.
+    def find_series(self, series_uid: str, exam_uid: str | None = None) -> tuple[str, float]:
+        """Return the exam of one series, and the megabytes of its pixels (0 if not known).
 
-        The copies stand in the catalog's folder `spool`, the oldest making room for new ones.
+        Parameters
+        ----------
+        series_uid
+            The series.
+        exam_uid
+            Its exam; needed only where several exams claim the UID of the series.
 
         Raises
         ------
         ImageError
-            If the catalog has no such series, or a zip file changed since it was scanned.
+            If the catalog has no such series, or it is not clear whose it is.
         """
-        rows = self.instances().filter(pl.col("series_uid") == series_uid).select("path")
-        paths = rows.collect()["path"].sort().to_list()
-        if not paths:
+        rows = self.series().filter(pl.col("series_uid") == series_uid)
+        if exam_uid is not None:
+            rows = rows.filter(pl.col("exam_uid") == exam_uid)
+        found = rows.select("exam_uid", "megabytes").collect().rows()
+        where = show(str(self.folder), 200)
+        if not found:
             raise ImageError(
                 "The catalog has no such series",
-                where=show(str(self.folder), 200),
-                todo="Take a series_uid from catalog.series()",
+                where=where,
+                todo="Take a series_uid from series(), and exam_uid from the same row",
             )
+        if len({exam for exam, _ in found}) > 1:
+            raise ImageError(
+                "Several exams claim the UID of this series",
+                where=where,
+                todo="Say which one is meant: exam_uid = …",
+            )
+        if len(found) > 1:
+            raise ImageError(
+                "Several patients claim this series",
+                where=where,
+                todo="Have the identifiers corrected in the archive, and scan it again",
+            )
+        return found[0][0], found[0][1] or 0.0
+
+    def series_files(self, series_uid: str, exam_uid: str | None = None) -> list[Path]:
+        """Return the files of one series; those in a zip file are copied out of it first.
+
+        The copies stand in the catalog's folder `spool`, the oldest making room for new ones.
+
+        Parameters
+        ----------
+        series_uid
+            The series.
+        exam_uid
+            Its exam; needed only where several exams claim the UID of the series.
+
+        Raises
+        ------
+        ImageError
+            If the catalog has no such series, it is not clear whose it is, or a zip file changed
+            since it was scanned.
+        """
+        exam, _ = self.find_series(series_uid, exam_uid)
+        own = (pl.col("series_uid") == series_uid) & (pl.col("exam_uid") == exam)
+        paths = self.instances().filter(own).select("path").collect()["path"].sort().to_list()
         members = [path for path in paths if split_member(path)[1]]
         files = [Path(self.root, locate(path)) for path in paths if path not in members]
         if not members:
             return files
         spool = Spool(self.folder / "spool", SPOOL_BYTES)
-        name = f"{self.fingerprint()} {series_uid}"
+        name = f"{self.fingerprint()} {exam} {series_uid}"
         return [*files, *spool.open_series(name, lambda to, _: self._copy(members, to))]
 
     def _copy(self, members: Sequence[str], folder: Path) -> None:

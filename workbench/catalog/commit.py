@@ -29,7 +29,7 @@ from workbench.catalog.duplicates import DIGESTS, Judged, judge_duplicates
 from workbench.catalog.listing import Changes, drop_gone, sort_on_disk
 from workbench.catalog.part import ENTRIES, REFUSED, ROWS, list_parts, sync, write_table
 from workbench.catalog.walk import LINK
-from workbench.dicom.refusals import REFUSED_SCHEMA
+from workbench.dicom.columns import REFUSED_SCHEMA
 from workbench.errors import ImageError
 
 TABLES = ("instances", "series", "state")

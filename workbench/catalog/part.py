@@ -16,10 +16,10 @@ import polars as pl
 from workbench.catalog.listing import IDENTITY
 from workbench.catalog.members import read_members
 from workbench.catalog.walk import locate
-from workbench.dicom.columns import SCHEMA
+from workbench.dicom.columns import REFUSED_SCHEMA, SCHEMA
 from workbench.dicom.header import read_header
 from workbench.dicom.headers import read_headers
-from workbench.dicom.refusals import REFUSED_SCHEMA, Refused, UnreadableFile
+from workbench.dicom.refusals import Refused, UnreadableFile
 
 ROWS, REFUSED, ENTRIES = "rows.parquet", "refused.parquet", "entries.parquet"
 PLACE = "place"

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from workbench.dicom.columns import SCHEMA
+from workbench.dicom.rows import read_age
 
 KEYS = ("exam_uid", "patient_id", "series_uid")
 """What makes a series; one UID that two exams or patients claim is two series, both marked."""
@@ -111,6 +112,8 @@ def _normal(axis: int) -> pl.Expr:
 def as_stored(series: pl.LazyFrame, names: Iterable[str]) -> pl.LazyFrame:
     """Return series as `archive.Source.scan` does: ages as text in DICOM's notation.
 
+    An age that is stored but is none, such as one without unit, gives way to one that is known.
+
     Parameters
     ----------
     series
@@ -120,9 +123,10 @@ def as_stored(series: pl.LazyFrame, names: Iterable[str]) -> pl.LazyFrame:
 
     Examples
     --------
-    >>> rows = pl.LazyFrame({"age": ["045Y", None], "age_years": [45.0, 30.5]})
+    >>> rows = pl.LazyFrame({"age": ["045Y", None, "45"], "age_years": [45.0, 30.5, 44.8]})
     >>> as_stored(rows, ["age_years"]).collect()["age_years"].to_list()
-    ['045Y', '30.5Y']
+    ['045Y', '30.5Y', '44.8Y']
     """
     made = pl.concat_str(pl.col("age_years").cast(pl.String), pl.lit("Y"))
-    return series.with_columns(age_years=pl.coalesce("age", made)).select(list(names))
+    stated = pl.when(read_age(pl.col("age")).is_not_null()).then(pl.col("age"))
+    return series.with_columns(age_years=pl.coalesce(stated, made, "age")).select(list(names))

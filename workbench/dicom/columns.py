@@ -144,3 +144,5 @@ FILE_COLUMNS: tuple[Column, ...] = (
 
 SCHEMA = pl.Schema({c.name: c.dtype for c in (*INSTANCE_COLUMNS, *FILE_COLUMNS)})
 """Columns of the instance table, in order."""
+REFUSED_SCHEMA = pl.Schema({"path": pl.String(), "reason": pl.String(), "detail": pl.String()})
+"""Columns of the table of refused files."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import polars as pl
-
 REASONS: dict[str, str] = {
     "empty": "the file has no bytes",
     "not_dicom": "the content is not DICOM",
@@ -69,7 +67,3 @@ class UnreadableFile(Exception):  # noqa: N818 - it is the file that cannot be r
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}" if self.detail else self.reason
-
-
-REFUSED_SCHEMA = pl.Schema({"path": pl.String(), "reason": pl.String(), "detail": pl.String()})
-"""Columns of the refused table."""

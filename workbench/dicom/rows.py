@@ -277,14 +277,28 @@ def _offset(name: str) -> pl.Expr:
 
 def _age() -> pl.Expr:
     """Read an age (DICOM PS3.5, 6.2, AS), else count from birth to exam."""
-    text = pl.col("PatientAge").str.to_uppercase()
-    factor = text.str.tail(1).replace_strict(YEARS, default=None, return_dtype=pl.Float64)
-    valid = text.str.contains("^[0-9]{1,3}[DWMY]$")
-    stored = pl.when(valid).then(text.str.head(-1)).cast(pl.Float64) * factor
     lived = (pl.col("exam_time").cast(pl.Date) - pl.col("PatientBirthDate")).dt.total_days()
     # Not divided: polars divides one row and many by different roundings.
-    ages = (stored, lived * YEARS["D"])
-    return pl.coalesce(pl.when(age.is_between(0, OLDEST)).then(age) for age in ages)
+    days = lived * YEARS["D"]
+    return pl.coalesce(
+        read_age(pl.col("PatientAge")), pl.when(days.is_between(0, OLDEST)).then(days)
+    )
+
+
+def read_age(stored: pl.Expr) -> pl.Expr:
+    """Return an age string (DICOM PS3.5, 6.2, AS) in years; null where it is none.
+
+    Examples
+    --------
+    >>> ages = pl.DataFrame({"age": ["045Y", "018M", "45", "999Y"]})
+    >>> ages.select(read_age(pl.col("age")))["age"].to_list()
+    [45.0, 1.5, None, None]
+    """
+    text = stored.str.to_uppercase()
+    factor = text.str.tail(1).replace_strict(YEARS, default=None, return_dtype=pl.Float64)
+    valid = text.str.contains("^[0-9]{1,3}[DWMY]$")
+    age = pl.when(valid).then(text.str.head(-1)).cast(pl.Float64) * factor
+    return pl.when(age.is_between(0, OLDEST)).then(age)
 
 
 def _frames() -> pl.Expr:

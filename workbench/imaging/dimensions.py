@@ -53,6 +53,12 @@ CLOCKS = {
     "reference_s": 1.0,
 }
 """What may say when an image was made -> seconds in one unit of it."""
+STEPS = {
+    "echo": ("echo_time_ms", "ms", "EchoTime"),
+    "flip_angle": ("flip_angle_deg", "deg", "FlipAngle"),
+    "inversion_time": ("inversion_time_ms", "ms", "InversionTime"),
+}
+"""Dimensions that a sequence steps through -> key, unit and attribute."""
 DIRECTION = ("direction_x", "direction_y", "direction_z")
 
 
@@ -63,9 +69,9 @@ class Axis:
     Parameters
     ----------
     name
-        `component`, `echo`, `b_value` or `time`.
+        `component`, `echo`, `flip_angle`, `inversion_time`, `b_value` or `time`.
     values
-        Its coordinate: labels, ms, s/mm2, or s after the first.
+        Its coordinate: labels, ms, degrees, s/mm2, or s after the first.
     unit
         Unit of the coordinate; "1" for a time of which only the order is known, "" for labels.
     directions
@@ -83,8 +89,9 @@ def split_dimensions(
 ) -> tuple[tuple[Axis, ...], Integers]:
     """Tell apart the images that lie at one position.
 
-    By component and echo time first, where they make a full grid; what is left of several images
-    at one position is diffusion, where its b-values differ, else time. Never by InstanceNumber.
+    By component, echo time, flip angle and inversion time first, where they make a full grid; what
+    is left of several images at one position is diffusion, where its b-values or directions
+    differ, else time. Never by InstanceNumber.
 
     Parameters
     ----------
@@ -117,6 +124,9 @@ def split_dimensions(
     >>> axes[0].name, axes[0].values.tolist(), images.tolist()
     ('echo', [2.5, 5.0], [[2, 3], [0, 1]])
     """
+    if len(np.unique(keys.get("zoned", np.zeros(1)))) > 1:
+        # Clocks of which only some say their zone order nothing.
+        keys = {name: values for name, values in keys.items() if name != "acquired_s"}
     counts = np.bincount(place)
     if (counts != counts[0]).any():
         found, times = np.unique(counts, return_counts=True)
@@ -136,6 +146,8 @@ def split_dimensions(
     diffusion = _is_diffusion(keys)
     order = np.lexsort((cell, _rank(cell, left, keys, diffusion)))
     table = order.reshape([left, *(len(a.values) for a in axes), slices])
+    if not diffusion:
+        _check_only_time(table, keys)
     last = _diffusion(table, keys) if diffusion else _time(table, keys)
     return (last, *axes), table
 
@@ -161,11 +173,12 @@ def _grids(kind: NDArray[np.str_], keys: Mapping[str, Floats]) -> dict[str, tupl
     names, codes = np.unique(labels, return_inverse=True)
     if len(names) > 1:
         found["component"] = (Axis("component", names), codes)
-    echo = keys.get("echo_time_ms")
-    if echo is not None and not np.isnan(echo).any():
-        times, codes = np.unique(echo.round(4), return_inverse=True)
-        if len(times) > 1:
-            found["echo"] = (Axis("echo", times, "ms"), codes)
+    for name, (key, unit, _) in STEPS.items():
+        stored = keys.get(key)
+        if stored is not None and not np.isnan(stored).any():
+            steps, codes = np.unique(stored.round(4), return_inverse=True)
+            if len(steps) > 1:
+                found[name] = (Axis(name, steps, unit), codes)
     return found
 
 
@@ -174,10 +187,12 @@ def _choose(
 ) -> tuple[tuple[Axis, ...], list[Integers]]:
     """Return the axes that make a full grid and leave the fewest images at one place."""
     best: tuple[int, int, tuple[str, ...]] = (images, 0, ())
-    for size in (1, 2):
+    for size in range(1, len(grids) + 1):
         for names in combinations(grids, size):
             lengths = [len(grids[n][0].values) for n in names]
             cells = int(np.prod(lengths)) * slices
+            if int(np.prod(lengths)) > images:
+                continue
             codes = [grids[n][1] for n in names]
             filled = np.bincount(
                 np.ravel_multi_index((*codes, place), (*lengths, slices)), minlength=cells
@@ -190,7 +205,23 @@ def _choose(
 
 def _is_diffusion(keys: Mapping[str, Floats]) -> bool:
     b_values = keys.get("b_value_s_mm2", np.empty(0))
-    return len(np.unique(b_values[~np.isnan(b_values)])) > 1
+    shells = len(np.unique(b_values[~np.isnan(b_values)]))
+    return shells > 1 or (shells == 1 and any(_varies(keys.get(name)) for name in DIRECTION))
+
+
+def _varies(values: Floats | None) -> bool:
+    known = np.empty(0) if values is None else values[~np.isnan(values)]
+    return len(np.unique(known.round(4))) > 1
+
+
+def _check_only_time(table: Integers, keys: Mapping[str, Floats]) -> None:
+    """Refuse to call time what a sequence steps through at one position."""
+    told = {key: attribute for key, _, attribute in STEPS.values()}
+    told |= dict.fromkeys(DIRECTION, "DiffusionGradientOrientation")
+    flat = table.reshape(len(table), -1)
+    for key, attribute in told.items():
+        if key in keys and any(_varies(column) for column in keys[key][flat].T):
+            raise VolumeError("unequal_stacks", f"{attribute} differs at one position")
 
 
 def _rank(cell: Integers, left: int, keys: Mapping[str, Floats], diffusion: bool) -> Integers:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.dicom.refusals import UnreadableFile
-from workbench.imaging.moments import seconds_of
+from workbench.imaging.moments import moment_of
 from workbench.imaging.stored_frames import Column, read_header, read_stored_frames
 from workbench.imaging.volume_error import VolumeError
 
@@ -31,6 +31,8 @@ STORED_ALIKE = ("SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "Pi
 """Attributes that must be the same in all files: how pixels are stored."""
 KEYS = {
     "echo_time_ms": "EchoTime",
+    "flip_angle_deg": "FlipAngle",
+    "inversion_time_ms": "InversionTime",
     "b_value_s_mm2": "DiffusionBValue",
     "temporal_position": "TemporalPositionIdentifier",
     "trigger_ms": "TriggerTime",
@@ -38,7 +40,9 @@ KEYS = {
     "acquisition_number": "AcquisitionNumber",
 }
 """Name of `Frames.keys` -> the attribute of a file that holds it."""
+RESCALE = ("RescaleSlope", "RescaleIntercept", "RescaleType")
 LOCALISER = ("LOCALIZER", "SCOUT")
+NOT_RESCALED = "none"
 LARGEST = 2**16 - 1
 """Rows and columns that an image may have (DICOM PS3.3, C.7.6.3)."""
 
@@ -69,6 +73,9 @@ class Frames:
         Rows and columns, shape (images, 2).
     slope, intercept
         From stored values to values, shape (images,) (DICOM PS3.3, C.11.1).
+    rescale_type
+        What RescaleSlope and RescaleIntercept give, shape (images,): RescaleType, "" where that is
+        not stored, `NOT_RESCALED` where they are not.
     kind
         Values of ImageType from the third on, or ComplexImageComponent, shape (images,).
     localiser
@@ -76,7 +83,8 @@ class Frames:
     keys
         What tells apart images at one position, each of shape (images,), NaN where not stored:
         those of `KEYS`, `acquired_s`, `direction_x`, `_y` and `_z`; of frames that
-        share a file `offset_s` and `reference_s` too.
+        share a file `offset_s` and `reference_s` too. `zoned` is 1 where `acquired_s` is in UTC,
+        0 where its time zone is not known.
     close
         Whether the makers' own attributes were read too.
     left_out
@@ -94,6 +102,7 @@ class Frames:
     size: NDArray[np.int64]
     slope: Floats
     intercept: Floats
+    rescale_type: Texts
     kind: Texts
     localiser: NDArray[np.bool_]
     keys: dict[str, Floats]
@@ -190,6 +199,11 @@ def _check_alike(stored: Mapping[str, Column]) -> None:
     series = len(set(stored["SeriesInstanceUID"]))
     if series > 1:
         raise VolumeError("several_series", f"{series} series")
+    # A series UID that two exams share is a mistake of an archive or of a pseudonymisation.
+    for keyword, what in (("PatientID", "patients"), ("StudyInstanceUID", "exams")):
+        found = len({value.strip(" \0") for value in stored[keyword]} - {""})
+        if found > 1:
+            raise VolumeError("several_exams", f"{found} {what}")
     spaces = len({uid.strip(" \0") for uid in stored["FrameOfReferenceUID"]} - {""})
     if spaces > 1:
         raise VolumeError("several_spaces", f"{spaces} frames of reference")
@@ -234,15 +248,16 @@ def _from_files(
         size=size.astype(np.int64),
         slope=_numbers(stored["RescaleSlope"], 1, 1.0)[:, 0],
         intercept=_numbers(stored["RescaleIntercept"], 1, 0.0)[:, 0],
+        rescale_type=np.array(
+            [rescale_type(*told) for told in zip(*(stored[k] for k in RESCALE), strict=True)]
+        ),
         kind=np.array(
             [c or kind_of(t) for c, t in zip(stored["ComplexImageComponent"], types, strict=True)]
         ),
         localiser=np.array([is_localiser(t) for t in types]),
         keys={name: _numbers(stored[k], 1)[:, 0] for name, k in KEYS.items()}
         | {f"direction_{axis}": direction[:, i] for i, axis in enumerate("xyz")}
-        | {
-            "acquired_s": _moments(stored),
-        },
+        | _acquired(stored),
     )
 
 
@@ -268,12 +283,41 @@ def _parse(text: str, length: int, missing: float) -> list[float]:
     return row if len(row) == length else [float("nan")] * length
 
 
-def _moments(stored: Mapping[str, Column]) -> Floats:
-    """Return when each image was acquired, seconds since 1970, NaN where that is not stored."""
+def _acquired(stored: Mapping[str, Column]) -> dict[str, Floats]:
+    """Return when each image was acquired, and whether that is in UTC."""
     columns = (stored[f"Acquisition{part}"] for part in ("DateTime", "Date", "Time"))
-    found = [m or (f"{d}{t}" if d and t else "") for m, d, t in zip(*columns, strict=True)]
-    known = {text: seconds_of(text) for text in set(found)}
-    return np.array([known[text] for text in found], dtype=np.float64)
+    texts = [m or (f"{d}{t}" if d and t else "") for m, d, t in zip(*columns, strict=True)]
+    return acquired_keys(texts, stored["TimezoneOffsetFromUTC"])
+
+
+def acquired_keys(texts: Sequence[object], zones: Sequence[object]) -> dict[str, Floats]:
+    """Return `acquired_s` and `zoned` of `Frames.keys`.
+
+    Parameters
+    ----------
+    texts
+        Date and time of each image.
+    zones
+        TimezoneOffsetFromUTC of each image's file.
+    """
+    pairs = [(str(t or ""), str(z or "")) for t, z in zip(texts, zones, strict=True)]
+    known = {pair: moment_of(*pair) for pair in set(pairs)}
+    return {
+        "acquired_s": np.array([known[pair].seconds for pair in pairs], dtype=np.float64),
+        "zoned": np.array([known[pair].zoned for pair in pairs], dtype=np.float64),
+    }
+
+
+def rescale_type(slope: object, intercept: object, kind: object) -> str:
+    """Return an entry of `Frames.rescale_type` from what an image stores.
+
+    Examples
+    --------
+    >>> rescale_type("1", "-1024", "HU"), rescale_type("1", "", "HU")
+    ('HU', 'none')
+    """
+    empty = (None, "", b"")
+    return NOT_RESCALED if slope in empty or intercept in empty else str(kind or "").strip()
 
 
 def kind_of(image_type: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.imaging.element_value import items_of, numbers_of, text_of, texts_of, value_of
+from workbench.imaging.geometry import SAME_COSINE, SAME_MM
 from workbench.imaging.moments import seconds_of
 from workbench.imaging.volume_error import VolumeError
 from workbench.pixels.decoding import read_pixel_info
@@ -26,7 +27,10 @@ _PLACES: dict[str, tuple[str, str]] = {
     "spacing": ("PixelMeasuresSequence", "PixelSpacing"),
     "slope": ("PixelValueTransformationSequence", "RescaleSlope"),
     "intercept": ("PixelValueTransformationSequence", "RescaleIntercept"),
+    "rescale_type": ("PixelValueTransformationSequence", "RescaleType"),
     "echo_time_ms": ("MREchoSequence", "EffectiveEchoTime"),
+    "flip_angle_deg": ("MRTimingAndRelatedParametersSequence", "FlipAngle"),
+    "inversion_time_ms": ("MRModifierSequence", "InversionTimes"),
     "b_value_s_mm2": ("MRDiffusionSequence", "DiffusionBValue"),
     "temporal_position": ("FrameContentSequence", "TemporalPositionIndex"),
     "offset_s": ("TemporalPositionSequence", "TemporalPositionTimeOffset"),
@@ -56,7 +60,15 @@ def read_multiframe(paths: Sequence[str]) -> Frames:
     VolumeError
         If a file has no group for each of its frames, or what it says of them cannot be read.
     """
-    from workbench.imaging.frames import Frames, is_localiser, kind_of, read_header_of
+    from workbench.imaging.frames import (
+        KEYS,
+        Frames,
+        acquired_keys,
+        is_localiser,
+        kind_of,
+        read_header_of,
+        rescale_type,
+    )
 
     headers = [read_header_of(path) for path in paths]
     found: list[dict[str, Any]] = []
@@ -64,15 +76,17 @@ def read_multiframe(paths: Sequence[str]) -> Frames:
         # The header alone may claim any number; this one is held against the pixels.
         info = read_pixel_info(path)
         size = info.rows, info.columns
+        zone = value_of(header, "TimezoneOffsetFromUTC")
         for index, frame in enumerate(_frames_of(header, info.frames)):
-            found.append(frame | {"file": number, "index": index, "size": size})
+            found.append(frame | {"file": number, "index": index, "size": size, "zone": zone})
 
     def column(name: str, length: int = 1, missing: float = np.nan) -> Floats:
         rows = np.array([_numbers(f.get(name), length, missing) for f in found])
         return rows[:, 0] if length == 1 else rows
 
-    keys = ("echo_time_ms", "b_value_s_mm2", "temporal_position", "offset_s", "trigger_ms")
-    times = ("acquired_s", "reference_s")
+    keys = [name for name in (*KEYS, "offset_s") if name in _PLACES]
+    zones = [f["zone"] for f in found]
+    reference = [seconds_of(f.get("reference_s"), z) for f, z in zip(found, zones, strict=True)]
     directions = np.array([_numbers(f.get("direction"), 3, np.nan) for f in found])
     return Frames(
         paths=tuple(paths),
@@ -86,10 +100,17 @@ def read_multiframe(paths: Sequence[str]) -> Frames:
         size=np.array([f["size"] for f in found], dtype=np.int64),
         slope=column("slope", missing=1.0),
         intercept=column("intercept", missing=0.0),
+        rescale_type=np.array(
+            [
+                rescale_type(*(f.get(n) for n in ("slope", "intercept", "rescale_type")))
+                for f in found
+            ]
+        ),
         kind=np.array([f["component"] or kind_of(f["type"]) for f in found]),
         localiser=np.array([is_localiser(f["type"]) for f in found]),
         keys={name: column(name) for name in keys}
-        | {name: np.array([seconds_of(f.get(name)) for f in found]) for name in times}
+        | acquired_keys([f.get("acquired_s") for f in found], zones)
+        | {"reference_s": np.array(reference)}
         | {f"direction_{a}": directions[:, i] for i, a in enumerate("xyz")},
         close=True,
     )
@@ -141,10 +162,15 @@ def _frames_without_groups(header: pydicom.Dataset, count: int) -> Iterator[dict
     if first.shape != (3,) or cosines.shape != (6,) or not whole:
         raise VolumeError("bad_geometry", f"{_GRID}, a position or an orientation")
     normal = np.cross(cosines[:3], cosines[3:])
-    # A first offset other than 0 means patient coordinates along the normal.
-    start = first @ normal if offsets[0] != 0 else 0.0
+    step = normal
+    if offsets[0] != 0:
+        # Then they are the patient's z, which axial images alone may say.
+        axial = np.hypot(*normal[:2]) <= SAME_COSINE
+        if not axial or abs(offsets[0] - first[2]) > SAME_MM:
+            raise VolumeError("bad_geometry", f"{_GRID} begins neither with 0 nor with z")
+        step, offsets = np.array([0.0, 0.0, 1.0]), offsets - first[2]
     for offset in offsets:
-        yield frame | {"position": (first + (offset - start) * normal).tolist()}
+        yield frame | {"position": (first + offset * step).tolist()}
 
 
 def _look_up(scopes: list[Any], header: pydicom.Dataset, sequence: str, keyword: str) -> object:

@@ -79,6 +79,7 @@ def split_mosaics(frames: Frames) -> tuple[Frames, Tiles]:
         size=np.full((len(frames) * count, 2), [rows, columns]),
         slope=each(frames.slope),
         intercept=each(frames.intercept),
+        rescale_type=each(frames.rescale_type),
         kind=each(frames.kind),
         localiser=each(frames.localiser),
         keys={name: each(values) for name, values in frames.keys.items()},

@@ -12,7 +12,7 @@ import numpy as np
 
 from workbench.imaging.element_value import items_of, numbers_of, text_of, texts_of, value_of
 from workbench.imaging.makers import read_private
-from workbench.imaging.moments import seconds_of
+from workbench.imaging.moments import Moment, moment_of
 from workbench.imaging.volume_error import VolumeError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _PHILIPS = (0x7053, "Philips PET Private Group")
 _GE = (0x0009, "GEMS_PETD_01")
 
 
-def body_weight_factor(header: pydicom.Dataset, acquired_s: float) -> float:
+def body_weight_factor(header: pydicom.Dataset, acquired: Moment) -> float:
     """Return what turns the values of a PET series into SUV by body weight (g/ml).
 
     ======== ==============================================================================
@@ -38,14 +38,15 @@ def body_weight_factor(header: pydicom.Dataset, acquired_s: float) -> float:
 
     With DecayCorrection ADMIN the dose is the injected one. With START it decays from injection to
     the start of the scan: the series' time, unless that is after the first acquisition, as in a
-    series made later; then GE's scan time (0009,100D), else the first acquisition.
+    series made later; then GE's scan time (0009,100D), else the first acquisition. Times are
+    compared in UTC where a zone is stated, and as they are where none is.
 
     Parameters
     ----------
     header
         Header of an image of the series.
-    acquired_s
-        Time of the series' first acquisition, seconds since 1970; NaN if not known.
+    acquired
+        Time of the series' first acquisition.
 
     Raises
     ------
@@ -72,10 +73,10 @@ def body_weight_factor(header: pydicom.Dataset, acquired_s: float) -> float:
     elif units != "BQML":
         raise VolumeError("no_suv", "Units is none of BQML, CNTS and GML")
     weight = _positive(header, "PatientWeight")
-    return activity * weight * 1000.0 / _dose(header, acquired_s)
+    return activity * weight * 1000.0 / _dose(header, acquired)
 
 
-def _dose(header: pydicom.Dataset, acquired_s: float) -> float:
+def _dose(header: pydicom.Dataset, acquired: Moment) -> float:
     """Return the dose (Bq) at the time that decay is corrected to."""
     items = items_of(header, "RadiopharmaceuticalInformationSequence")
     if len(items) != 1:
@@ -87,8 +88,9 @@ def _dose(header: pydicom.Dataset, acquired_s: float) -> float:
     if corrected_to != "START":
         raise VolumeError("no_suv", "DecayCorrection is neither START nor ADMIN")
     half_life = _positive(items[0], "RadionuclideHalfLife")
-    scanned = _scan_start(header, acquired_s)
-    passed = scanned - _injection(items[0], scanned)
+    scanned = _scan_start(header, acquired)
+    zone = value_of(header, "TimezoneOffsetFromUTC")
+    passed = _passed(_injection(items[0], scanned, zone), scanned)
     if not 0 <= passed <= LONGEST_S:
         raise VolumeError("no_suv", "the injection is not within a day before the scan")
     left = float(dose * 2.0 ** (-passed / half_life))
@@ -97,32 +99,42 @@ def _dose(header: pydicom.Dataset, acquired_s: float) -> float:
     return left
 
 
-def _scan_start(header: pydicom.Dataset, acquired_s: float) -> float:
+def _scan_start(header: pydicom.Dataset, acquired: Moment) -> Moment:
     series = _moment(header, "SeriesDate", "SeriesTime")
-    if np.isnan(acquired_s):
-        acquired_s = _moment(header, "AcquisitionDate", "AcquisitionTime")
-    if series <= acquired_s:
+    if not acquired.known:
+        acquired = _moment(header, "AcquisitionDate", "AcquisitionTime")
+    if series.known and acquired.known and _passed(series, acquired) >= 0:
         return series
-    private = seconds_of(read_private(header, (*_GE, 0x0D)))
-    for found in (private, acquired_s):
-        if not np.isnan(found):
+    zone = value_of(header, "TimezoneOffsetFromUTC")
+    private = moment_of(read_private(header, (*_GE, 0x0D)), zone)
+    for found in (private, acquired):
+        if found.known:
             return found
     raise VolumeError("no_suv", "AcquisitionDate or AcquisitionTime is missing")
 
 
-def _injection(item: pydicom.Dataset, scanned: float) -> float:
+def _injection(item: pydicom.Dataset, scanned: Moment, zone: object) -> Moment:
     """Return when it was injected; a time without a date is the last such before the scan."""
-    stored = seconds_of(value_of(item, "RadiopharmaceuticalStartDateTime"))
-    if not np.isnan(stored):
+    stored = moment_of(value_of(item, "RadiopharmaceuticalStartDateTime"), zone)
+    if stored.known:
         return stored
-    clock = seconds_of(f"19700101{text_of(item, 'RadiopharmaceuticalStartTime') or 'none'}")
-    if np.isnan(clock):
+    time = text_of(item, "RadiopharmaceuticalStartTime") or "none"
+    clock = moment_of(f"19700101{time}", zone)
+    if not clock.known:
         raise VolumeError("no_suv", "RadiopharmaceuticalStartTime is missing")
-    return scanned - (scanned - clock) % DAY_S
+    return Moment(scanned.seconds - _passed(clock, scanned) % DAY_S, scanned.zoned)
 
 
-def _moment(header: pydicom.Dataset, date: str, time: str) -> float:
-    return seconds_of(f"{text_of(header, date) or 'none'}{text_of(header, time) or 'none'}")
+def _passed(before: Moment, after: Moment) -> float:
+    """Return the seconds between two moments, if both are told by one clock."""
+    if before.zoned != after.zoned:
+        raise VolumeError("no_suv", "of two times, only one states its time zone")
+    return after.seconds - before.seconds
+
+
+def _moment(header: pydicom.Dataset, date: str, time: str) -> Moment:
+    stored = f"{text_of(header, date) or 'none'}{text_of(header, time) or 'none'}"
+    return moment_of(stored, value_of(header, "TimezoneOffsetFromUTC"))
 
 
 def _positive(header: pydicom.Dataset, keyword: str) -> float:

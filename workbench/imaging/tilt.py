@@ -20,7 +20,8 @@ MOST_SHIFT = 2**16
 class Straightened:
     """Read a sheared stack as a straight one: each slice shifted in its plane, linearly.
 
-    The new grid is as large as all slices need; where there is no slice, values are NaN.
+    The new grid is as large as all slices need; where there is no slice, and where a slice holds
+    padding or lies beside it, values are NaN.
 
     Parameters
     ----------
@@ -61,13 +62,23 @@ class Straightened:
         out = np.full(stored.shape[:-2] + self.shape[-2:], np.nan, dtype=self.dtype)
         planes = zip(
             stored.reshape(-1, *stored.shape[-2:]),
+            self.table[outer].ravel().tolist(),
             self.shift[height.ravel()],
             out.reshape(-1, *out.shape[-2:]),
             strict=True,
         )
-        for plane, shift, target in planes:
-            shift_plane(plane, shift, target)
+        for plane, image, shift, target in planes:
+            shift_plane(self._without_padding(plane, image), shift, target)
         return out[(..., *inner, *[slice(None)] * (2 - len(inner)))]
+
+    def _without_padding(self, plane: NDArray[Any], image: int) -> NDArray[Any]:
+        """Return the plane with NaN for padding, which must not mix with what is beside it."""
+        if self.voxels.padding is None:
+            return plane
+        slope, intercept = self.voxels.slope[image], self.voxels.intercept[image]
+        # Held as the values are, so that both are rounded alike.
+        ends = np.sort(np.array(self.voxels.padding) * slope + intercept).astype(plane.dtype)
+        return np.where((plane >= ends[0]) & (plane <= ends[1]), np.nan, plane)
 
 
 def straighten(voxels: Voxels, grid: Grid) -> tuple[Straightened, Grid]:

@@ -34,7 +34,8 @@ def open_volume(
     Values are what the device means by them: rescaled, or looked up in the modality table, in the
     smallest type that is exact: int16 for CT, the stored type where nothing is to be rescaled,
     float32 where a slope is no whole number. Padding keeps its value, which `attrs["padding"]`
-    names (lowest, highest), so that ``volume.where(volume > padding[1])`` leaves it out.
+    names (lowest, highest), so that ``volume.where(volume > padding[1])`` leaves it out; it is not
+    named where slices are rescaled in several ways, and is NaN in a stack that was resampled.
     MONOCHROME1 is not inverted: `attrs["photometric"]` says so. Colours are red, green and blue.
 
     Parameters
@@ -57,7 +58,8 @@ def open_volume(
     -------
     xarray.DataArray
         Dimensions `z, y, x`, and before them `channel` (colour), `time` (s), `b_value` (s/mm2),
-        `echo` (ms) and `component` where they are needed; backed by Dask. Coordinates in mm:
+        `echo` (ms), `flip_angle` (deg), `inversion_time` (ms) and `component` where they are
+        needed; backed by Dask. Coordinates in mm:
         position along the normal, along columns and along rows, which for transverse slices
         are the patient's (LPS). Attributes: `affine` (4 x 4, voxel (i, j, k) of `x, y, z` to
         patient, mm, LPS), `orientation` (6 cosines), `units` ("HU", "SUV", "Bq/ml", "arb"),

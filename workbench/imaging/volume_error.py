@@ -11,6 +11,10 @@ VOLUME_REASONS: dict[str, tuple[str, str]] = {
         "Ask the archive for them again, or give the files without them",
     ),
     "several_series": ("The files are of several series", "Give the files of one series"),
+    "several_exams": (
+        "The files are of several exams or patients under one series",
+        "Give the files of one exam, and tell the archive that two share a series",
+    ),
     "several_spaces": (
         "The images lie in several frames of reference",
         "Give the files of one acquisition",

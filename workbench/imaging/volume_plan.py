@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from workbench.errors import UsageError, show, suggest
 from workbench.imaging.dimensions import Axis, split_dimensions
-from workbench.imaging.element_value import text_of, value_of
+from workbench.imaging.element_value import items_of, text_of, value_of
 from workbench.imaging.frames import Frames, Series, read_frames
 from workbench.imaging.geometry import Grid, place_slices
+from workbench.imaging.moments import Moment
 from workbench.imaging.mosaic import is_mosaic, split_mosaics
 from workbench.imaging.scaling import choose_dtype, read_lookup
 from workbench.imaging.suv import body_weight_factor
@@ -20,7 +21,7 @@ from workbench.imaging.tilt import Straightened, straighten
 from workbench.imaging.volume_error import VolumeError
 from workbench.imaging.volume_grid import frame_name
 from workbench.imaging.voxels import Tiles, Voxels
-from workbench.pixels.decoding import read_pixel_info
+from workbench.pixels.decoding import PixelInfo, read_pixel_info
 
 if TYPE_CHECKING:
     import pydicom
@@ -101,6 +102,7 @@ def plan_volume(
     if len(source.frame_shape) > 2:
         raise VolumeError("gantry_tilt", "images in colour are not resampled")
     straight, upright = straighten(source, grid)
+    attrs.pop("padding", None)  # it is NaN now
     attrs |= {"gantry_tilt_deg": grid.tilt_deg, "affine": upright.affine.tolist()}
     return VolumePlan(straight, upright, axes, attrs, slow)
 
@@ -144,15 +146,15 @@ def _plan_values(
     modality = text_of(header, "Modality")
     info = read_pixel_info(frames.paths[int(frames.file[0])])
     slope, intercept = frames.slope, frames.intercept
-    meant = _units(header, modality)
+    lookup = read_lookup(header)
+    meant = _units(frames, modality)
     if units == "SUV":
         if modality != "PT":
             raise VolumeError("no_suv", "the modality is not PT")
-        factor = body_weight_factor(header, _first(frames.keys["acquired_s"]))
+        factor = body_weight_factor(header, _first_acquired(frames))
         slope, intercept, meant = slope * factor, intercept * factor, "SUV"
     if not np.isfinite([slope, intercept]).all():
         raise VolumeError("bad_geometry", "RescaleSlope or RescaleIntercept is no number")
-    lookup = read_lookup(header)
     colour = info.samples > 1 or info.photometric == "PALETTE COLOR"
     if dtype is not None:
         held = np.dtype(dtype)
@@ -164,28 +166,31 @@ def _plan_values(
         held = np.dtype(np.uint8 if info.bits_allocated <= 8 else np.uint16)
     else:
         held = choose_dtype(info, slope, intercept, modality)
+    padding = None if colour or lookup is not None else _padding(header, info)
     source = Voxels(
         paths=frames.paths, table=table, file=frames.file, index=frames.index,
         offset=frames.offset, slope=slope, intercept=intercept, info=info, dtype=held,
         lookup=lookup, tiles=tiles,
-        palette=header if info.photometric == "PALETTE COLOR" else None,
+        palette=header if info.photometric == "PALETTE COLOR" else None, padding=padding,
     )  # fmt: skip
     shade = "RGB" if colour else info.photometric
     attrs: dict[str, Any] = {"units": meant, "modality": modality, "photometric": shade}
     if space := frame_name(text_of(header, "FrameOfReferenceUID")):
         attrs["frame_of_reference"] = space
-    padding = _padding(header, float(slope[0]), float(intercept[0]))
-    if padding and not colour and lookup is None:
-        attrs["padding"] = padding
+    # Where slices are rescaled in several ways, no value means padding in all of them.
+    if padding and np.ptp(slope) == np.ptp(intercept) == 0:
+        attrs["padding"] = sorted(float(end * slope[0] + intercept[0]) for end in padding)
     return source, attrs
 
 
-def _units(header: pydicom.Dataset, modality: str) -> str:
+def _units(frames: Frames, modality: str) -> str:
     """Return what values are in.
 
-    Source: DICOM PS3.3, C.8.2.1 (CT), C.8.9.1 (Units of PET), C.8.8.3 (DoseUnits).
+    Source: DICOM PS3.3, C.8.2.1 (CT), C.11.1.1.2 (RescaleType, ModalityLUTType), C.8.9.1 (Units of
+    PET), C.8.8.3 (DoseUnits).
     """
-    if modality == "CT" and (text_of(header, "RescaleType") or "HU") == "HU":
+    header = frames.header
+    if modality == "CT" and _is_hounsfield(frames):
         return "HU"
     if modality == "PT":
         units = text_of(header, "Units")
@@ -197,16 +202,36 @@ def _units(header: pydicom.Dataset, modality: str) -> str:
     return "arb"
 
 
-def _padding(header: pydicom.Dataset, slope: float, intercept: float) -> list[float] | None:
-    """Return the lowest and highest value that mean "no pixel here" (DICOM PS3.3, C.7.5.1.1.2)."""
+def _is_hounsfield(frames: Frames) -> bool:
+    """Return whether the values of a CT are Hounsfield units: rescaled, or looked up, to them."""
+    tables = items_of(frames.header, "ModalityLUTSequence")
+    if tables:
+        return text_of(tables[0], "ModalityLUTType") == "HU"
+    return set(frames.rescale_type.tolist()) <= {"HU", ""}
+
+
+def _padding(header: pydicom.Dataset, info: PixelInfo) -> tuple[int, int] | None:
+    """Return the lowest and highest stored value that mean "no pixel here".
+
+    Source: DICOM PS3.3, C.7.5.1.1.2.
+    """
     value = value_of(header, "PixelPaddingValue")
     if value is None or not isinstance(value, int):
         return None
     limit = value_of(header, "PixelPaddingRangeLimit")
     ends = [int(value), int(limit) if isinstance(limit, int) else int(value)]
-    return sorted(end * slope + intercept for end in ends)
+    if info.signed:
+        # Many store it as US whatever the pixels are: the same bits, read as pixels are.
+        half = 1 << (info.bits_allocated - 1)
+        ends = [(end + half) % (2 * half) - half for end in ends]
+    return min(ends), max(ends)
 
 
-def _first(seconds: NDArray[np.float64]) -> float:
-    known = seconds[~np.isnan(seconds)]
-    return float(known.min()) if len(known) else float("nan")
+def _first_acquired(frames: Frames) -> Moment:
+    seconds, zoned = frames.keys["acquired_s"], frames.keys["zoned"] > 0
+    known = ~np.isnan(seconds)
+    if not known.any():
+        return Moment(float("nan"))
+    if zoned[known].any() != zoned[known].all():
+        raise VolumeError("no_suv", "only some images state their time zone")
+    return Moment(float(seconds[known].min()), bool(zoned[known].all()))

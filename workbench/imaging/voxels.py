@@ -78,6 +78,8 @@ class Voxels:
         How an image holds several slices, or None.
     palette
         Header with the palette of PALETTE COLOR images, or None.
+    padding
+        Lowest and highest stored value that mean "no pixel here", or None.
     """
 
     paths: tuple[str, ...]
@@ -92,6 +94,7 @@ class Voxels:
     lookup: Lookup | None = None
     tiles: Tiles | None = None
     palette: pydicom.Dataset | None = field(default=None, repr=False)
+    padding: tuple[int, int] | None = None
 
     @property
     def frame_shape(self) -> tuple[int, ...]:

@@ -66,7 +66,9 @@ def solid_view(slices: SliceViewer) -> ipywidgets.DOMWidget:
     slices
         What is shown, and through which window.
     """
-    from ipyniivue import NiiVue, SliceType, Volume  # type: ignore[import-untyped]
+    from ipyniivue import NiiVue, SliceType  # type: ignore[import-untyped]
+
+    from workbench.viewer.solid_volume import SolidVolume
 
     shown = slices.picture
     picture = Picture(shown.volume, shown.segmentation, LARGEST)
@@ -82,7 +84,7 @@ def solid_view(slices: SliceViewer) -> ipywidgets.DOMWidget:
         )
     labels = picture.label_values()
     volumes = [
-        Volume(
+        SolidVolume(
             name="volume.nii",
             data=nifti_bytes(frame, shape, picture.affine),
             colormap=colormap,
@@ -93,7 +95,7 @@ def solid_view(slices: SliceViewer) -> ipywidgets.DOMWidget:
     ]
     if labels is not None and picture.labels:
         numbers = Frame(labels.tobytes(), str(labels.dtype))
-        layer = Volume(
+        layer = SolidVolume(
             name="labels.nii", data=nifti_bytes(numbers, shape, picture.affine, label=True)
         )
         colours = label_colours(len(picture.labels))
