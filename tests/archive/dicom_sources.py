@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.archive.orthanc import OUR_TITLE, PASSWORD, USER, Orthanc
+from workbench.archive.site_scan import scan_site
 from workbench.catalog.catalog import Catalog
 from workbench.dicom.columns import SCHEMA
+from workbench.site import read_site
 
 FILE_COLUMNS = ("path", "size", "mtime_ns", "transfer_syntax")
 """What a server says in its own way, or not at all."""
@@ -104,3 +106,8 @@ def _close(ours: object, theirs: object) -> bool:
 def uids(catalog: Catalog) -> set[str]:
     """Return the instances of a catalog."""
     return set(catalog.instances().select("instance_uid").collect()["instance_uid"])
+
+
+def scan(site, **options):
+    """Scan the archive of a `site.toml`."""
+    return scan_site(read_site(site), **options)

@@ -11,18 +11,14 @@ from tests.archive.dicom_sources import (
     differences,
     dimse,
     list_files,
+    scan,
     uids,
     write_site,
 )
 from tests.archive.orthanc import Orthanc, free_port, run_orthanc
 from workbench.archive.archive import open_archive
-from workbench.archive.site_scan import open_server, scan_site
+from workbench.archive.site_scan import open_server
 from workbench.errors import SiteError
-from workbench.site import read_site
-
-
-def scan(site, **options):
-    return scan_site(read_site(site), **options)
 
 
 @pytest.fixture(scope="module")
@@ -33,18 +29,6 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def files(shared_data, place):
     return copy_files(list_files(shared_data)[::16], place / "dicom")
-
-
-@pytest.fixture(scope="module")
-def server(place, files):
-    with run_orthanc(place / "orthanc") as found:
-        found.rejected = {p.name for p in found.fill(files)}
-        yield found
-
-
-@pytest.fixture(scope="module")
-def folder(place, files):
-    return scan(write_site(place / "folder", {"kind": "folder", "path": "../dicom"}))
 
 
 @pytest.fixture(scope="module")

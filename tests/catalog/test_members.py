@@ -10,8 +10,9 @@ import zipfile
 import pytest
 
 from tests.imaging.images import write_image
-from workbench.catalog.members import SMALL, copy_member, read_members
+from workbench.catalog.members import copy_member, read_members
 from workbench.dicom.header import read_header
+from workbench.dicom.inflation import ALWAYS_INFLATED
 from workbench.dicom.refusals import UnreadableFile
 
 
@@ -57,21 +58,21 @@ def test_a_zip_file_in_a_zip_file_is_not_opened(tmp_path, image):
 
 
 def test_bombs_are_refused_before_they_are_inflated(tmp_path, image):
-    bomb = image + bytes(40 * SMALL)
+    bomb = image + bytes(40 * ALWAYS_INFLATED)
     _, reasons = read(pack(tmp_path / "a.zip", [("bomb", bomb), ("good", image)]))
     assert list(reasons) == ["a.zip!bomb"]
     assert reasons["a.zip!bomb"][0] == "too_big_to_inflate"
     with pytest.raises(UnreadableFile, match="too_big_to_inflate"):
-        read(pack(tmp_path / "b.zip", [(str(n), bytes(40 * SMALL)) for n in range(3)]))
+        read(pack(tmp_path / "b.zip", [(str(n), bytes(40 * ALWAYS_INFLATED)) for n in range(3)]))
     # An empty image is small enough to inflate from anything.
-    found, _ = read(pack(tmp_path / "c.zip", [("1", image + bytes(SMALL // 2))]))
+    found, _ = read(pack(tmp_path / "c.zip", [("1", image + bytes(ALWAYS_INFLATED // 2))]))
     assert len(found.rows) == 1
 
 
 def test_a_member_that_says_it_is_smaller_gives_no_more_than_it_said(tmp_path, image):
-    path = pack(tmp_path / "a.zip", [("bomb", bytes(200 * SMALL))])
+    path = pack(tmp_path / "a.zip", [("bomb", bytes(200 * ALWAYS_INFLATED))])
     content = path.read_bytes()
-    size = struct.pack("<I", 200 * SMALL)
+    size = struct.pack("<I", 200 * ALWAYS_INFLATED)
     assert content.count(size) == 2
     path.write_bytes(content.replace(size, struct.pack("<I", 1000)))
     _, reasons = read(path)

@@ -363,10 +363,10 @@ def test_what_the_system_could_not_read_is_tried_again(archive, tmp_path, monkey
 
 KILLED = """
 import os, signal, sys
-from workbench.catalog import commit, part, scan
+from workbench.catalog import commit, part, scan, unfinished
 scan.BATCH = scan.SMALLEST = 3
 module, name, number = sys.argv[3], sys.argv[4], int(sys.argv[5])
-place = {"part": part, "scan": scan, "commit": commit}[module]
+place = {"part": part, "scan": scan, "commit": commit, "unfinished": unfinished}[module]
 really, calls = getattr(place, name), 0
 def killing(*words, **more):
     global calls
@@ -386,7 +386,7 @@ STOPS = [
     ("commit", "sync", 2),
     ("commit", "write_record", 1),
     ("commit", "sync", 6),
-    ("scan", "remove_left", 1),
+    ("unfinished", "remove_left", 1),
 ]
 
 

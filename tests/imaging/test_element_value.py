@@ -14,7 +14,7 @@ from workbench.imaging.element_value import (
     texts_of,
     value_of,
 )
-from workbench.imaging.makers import read_private
+from workbench.imaging.private_attributes import read_private
 from workbench.imaging.volume_error import VolumeError
 
 

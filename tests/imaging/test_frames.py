@@ -20,8 +20,8 @@ from tests.imaging.made_series import (
 from workbench.archive.archive import SeriesFiles
 from workbench.imaging import stored_frames
 from workbench.imaging.frames import read_frames
-from workbench.imaging.moments import seconds_of
 from workbench.imaging.stored_frames import KEYWORDS, read_stored_frames
+from workbench.imaging.times import seconds_of
 from workbench.imaging.volume import load_volume
 from workbench.imaging.volume_error import VolumeError
 from workbench.pixels.byte_source import PixelError

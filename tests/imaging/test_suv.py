@@ -5,8 +5,8 @@ import pytest
 from pydicom.dataset import Dataset
 
 from tests.imaging.made_series import make_image, ramp, write_series
-from workbench.imaging.moments import moment_of
 from workbench.imaging.suv import body_weight_factor
+from workbench.imaging.times import moment_of
 from workbench.imaging.volume import load_volume
 from workbench.imaging.volume_error import VolumeError
 

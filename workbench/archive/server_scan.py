@@ -24,13 +24,13 @@ from workbench.archive.server_reader import (
     name_of,
     rows_of,
 )
-from workbench.catalog import scan
+from workbench.catalog import unfinished
 from workbench.catalog.catalog import Catalog, read_record, record_is_current
 from workbench.catalog.commit import commit
 from workbench.catalog.crew import Crew
 from workbench.catalog.listing import IDENTITY, Changes, compare, sort_on_disk
-from workbench.catalog.part import ENTRIES, PLACE, add_place, list_parts, write_part
-from workbench.catalog.scan import Progress
+from workbench.catalog.part import PLACE, add_place, list_parts, write_part
+from workbench.catalog.scan import RETRIED, Progress
 from workbench.catalog.walk import LISTING, file_of
 from workbench.dicom.refusals import Refused
 from workbench.errors import SiteError, show
@@ -83,7 +83,7 @@ def scan_server(
         If another scan writes to `out`, or the disk refuses.
     """
     tell, out = progress or (lambda _: None), Path(out)
-    scan.prepare(out)
+    unfinished.prepare(out)
     with writing(out), lock_folder(out, what="catalog"), Crew(1) as crew:
         last = read_record(out)
         if last is not None and last["root"] != str(root):
@@ -93,11 +93,11 @@ def scan_server(
                 todo="Name another folder for the catalog",
             )
         old = last if last is not None and record_is_current(last) else None
-        work = scan.open_work(out, root)
+        work = unfinished.open_work(out, root)
         changes = _find_changes(reader, out, work, old, tell)
         if changes.fresh or list_parts(work):
             _read(reader, work, changes, tell, first=last is None)
-        if old is None or not changes.same or (changes.fresh and not scan.is_known(out, work, old)):
+        if old is None or not unfinished.is_known(out, work, changes, old):
             record = commit(
                 out, work, changes, crew, root=root, old=old,
                 generation=1 + (last["generation"] if last is not None else 0),
@@ -105,7 +105,7 @@ def scan_server(
             )  # fmt: skip
         else:
             record = old
-        scan.remove_left(out, record)
+        unfinished.remove_left(out, record)
         shutil.rmtree(work)
     return Catalog(out, record)
 
@@ -127,9 +127,7 @@ def _find_changes(
     listing = [out / name for name in old["state"]["listing"]] if old else []
     again: set[str] = set()
     if old:
-        refused = pl.scan_parquet([out / name for name in old["state"]["refused"]])
-        passing = pl.col("reason").is_in([NOT_GIVEN, *scan.RETRIED])
-        again.update(refused.filter(passing).select(file_of(pl.col("path"))).collect()["path"])
+        again |= unfinished.find_refused(out, old, [NOT_GIVEN, *RETRIED])
         not_told = pl.scan_parquet(listing).filter(pl.col("size") == NOT_TOLD)
         again.update(not_told.collect()["path"])
     return compare(sort_on_disk(tables(), work / "sorting"), listing, work, again=sorted(again))
@@ -170,15 +168,13 @@ def _read(
     first: bool,
 ) -> None:
     """Read the exams that are fresh and in no part yet; when stopped, keep those that were."""
-    parts = [part for part in list_parts(work) if scan.is_valid(part, changes)]
-    total = sum(pl.scan_parquet(f).select(pl.len()).collect().item() for f in changes.fresh)
-    done = sum(pl.scan_parquet(p / ENTRIES).select(pl.len()).collect().item() for p in parts)
-    number = 1 + max((int(part.name[5:]) for part in parts), default=0)
-    pending = _Pending(work, number)
+    left = unfinished.keep_parts(work, changes)
+    done, total = left.done, left.total
+    pending = _Pending(work, left.next_number)
     failures = 0
     try:
         for file in changes.fresh:
-            rows = scan.without(pl.read_parquet(file), parts)
+            rows = left.without(pl.read_parquet(file))
             for entry in rows.iter_rows(named=True):
                 tell(Progress("read", done, total))
                 read = reader.read_exam(_listed(entry))

@@ -11,15 +11,11 @@ from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO
 
 from workbench.catalog.walk import escape, locate, split_member
+from workbench.dicom.inflation import ALWAYS_INFLATED, MOST_TIMES, most_inflated
 from workbench.dicom.refusals import Refused, UnreadableFile
 
 MOST_MEMBERS = 200_000
 """A zip file of more members is refused whole."""
-MOST_TIMES = 20
-MOST_BYTES = 512 * 2**20
-"""A member may inflate to `MOST_TIMES` its size in the zip file, and to this many bytes."""
-SMALL = 2**20
-"""A member of at most this many bytes may inflate from anything: an empty image does."""
 IN_MEMORY = 32 * 2**20
 _BROKEN = (
     zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, NotImplementedError,
@@ -141,7 +137,7 @@ def _list(archive: zipfile.ZipFile, size: int) -> Iterator[zipfile.ZipInfo]:
     infos = [info for info in archive.infolist() if not info.is_dir()]
     if len(infos) > MOST_MEMBERS:
         raise UnreadableFile("too_big", f"a zip file of more than {MOST_MEMBERS} members")
-    if sum(info.file_size for info in infos) > max(MOST_TIMES * size, 64 * SMALL):
+    if sum(info.file_size for info in infos) > max(MOST_TIMES * size, 64 * ALWAYS_INFLATED):
         raise UnreadableFile("too_big_to_inflate", f"members of more than {MOST_TIMES} times")
     yield from infos
 
@@ -156,7 +152,7 @@ def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
     """
     if info.flag_bits & 1:
         raise UnreadableFile("unreadable", "encrypted")
-    allowed = min(max(MOST_TIMES * info.compress_size, SMALL), MOST_BYTES)
+    allowed = most_inflated(info.compress_size)
     if info.file_size > allowed:
         raise UnreadableFile("too_big_to_inflate", f"{info.file_size} bytes")
     # pydicom goes back and forth, which a deflated stream pays for by starting again.

@@ -6,9 +6,7 @@ of some files. The next scan keeps those whose files did not change since.
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -17,19 +15,18 @@ from typing import Any, Literal
 
 import polars as pl
 
+from workbench.catalog import unfinished
 from workbench.catalog.catalog import (
-    CATALOG,
     Catalog,
-    columns_text,
     read_record,
     record_is_current,
     write_record,
 )
-from workbench.catalog.commit import TABLES, commit
+from workbench.catalog.commit import commit
 from workbench.catalog.crew import Crew, Lost
-from workbench.catalog.listing import IDENTITY, Changes, compare, sort_on_disk
-from workbench.catalog.part import ENTRIES, REFUSED, ROWS, Batch, list_parts, read_batch
-from workbench.catalog.walk import file_of, walk
+from workbench.catalog.listing import Changes, compare, sort_on_disk
+from workbench.catalog.part import Batch, list_parts, read_batch
+from workbench.catalog.walk import walk
 from workbench.errors import SiteError, show
 from workbench.running.disk import writing
 from workbench.running.lock import lock_folder
@@ -39,12 +36,8 @@ BATCH = 8_192
 SMALLEST = 256
 FEW = 8_192
 """Fewer files than these are read sooner than a process starts."""
-UNFINISHED = "unfinished-"
-"""Start of the name of the folder of work that is not finished."""
-ABOUT = "about.json"
 RETRIED = ("unreadable", "too_slow", "too_big")
 """Reasons that can be gone without a change of the file."""
-_OURS = {CATALOG, f".{CATALOG}", "lock", "refused.parquet", ".refused.parquet", "spool", *TABLES}
 
 
 @dataclass(frozen=True)
@@ -101,20 +94,20 @@ def scan(
     tell = progress or (lambda _: None)
     root, out = _require_root(Path(folder)), Path(out)
     _require_apart(root, out)
-    prepare(out)
+    unfinished.prepare(out)
     with writing(out), lock_folder(out, what="catalog"), Crew(workers) as crew:
         last = read_record(out)
         if last is not None:
             _require_same_archive(last, root)
         # Where the columns are others now, all is read again.
         old = last if last is not None and record_is_current(last) else None
-        work = open_work(out, root)
+        work = unfinished.open_work(out, root)
         if old is None:
             crew.start()
         changes = _find_changes(root, out, work, old, tell)
         if changes.fresh or list_parts(work):
             _read(root, work, changes, crew, tell)
-        if old is None or not changes.same or (changes.fresh and not is_known(out, work, old)):
+        if old is None or not unfinished.is_known(out, work, changes, old):
             record = commit(
                 out, work, changes, crew, root=root, old=old,
                 generation=1 + (last["generation"] if last is not None else 0),
@@ -124,7 +117,7 @@ def scan(
             record = old | {"root": str(root)}
             if record != old:
                 write_record(out, record)
-        remove_left(out, record)
+        unfinished.remove_left(out, record)
         shutil.rmtree(work)
     return Catalog(out, record)
 
@@ -152,27 +145,6 @@ def _require_apart(root: Path, out: Path) -> None:
         )
 
 
-def prepare(out: Path) -> None:
-    """Make the folder of a catalog, readable by its owner alone.
-
-    Raises
-    ------
-    SiteError
-        If it holds something else.
-    """
-    with writing(out):
-        out.mkdir(mode=0o700, parents=True, exist_ok=True)
-        names = {path.name for path in out.iterdir()}
-        strange = {name for name in names - _OURS if not name.startswith(UNFINISHED)}
-        if strange and CATALOG not in names:
-            raise SiteError(
-                "The folder is not empty, and is no catalog",
-                where=show(str(out), 200),
-                todo="Name a new folder",
-            )
-        out.chmod(0o700)
-
-
 def _require_same_archive(old: dict[str, Any], root: Path) -> None:
     before = Path(old["root"])
     if before != root and before.is_dir():
@@ -181,28 +153,6 @@ def _require_same_archive(old: dict[str, Any], root: Path) -> None:
             where=f"{show(old['root'], 200)}, not {show(str(root), 200)}",
             todo="Name another folder for the catalog",
         )
-
-
-def open_work(out: Path, root: Path) -> Path:
-    """Return a new folder for work, with the parts of one that was left.
-
-    It is a new one, since a process of a scan that was killed may still write to the old.
-    """
-    work = out / f"{UNFINISHED}{secrets.token_hex(4)}"
-    work.mkdir(mode=0o700)
-    about = {"columns": columns_text(), "root": str(root)}
-    for left in sorted(out.glob(f"{UNFINISHED}*")):
-        if left == work:
-            continue
-        try:
-            if json.loads((left / ABOUT).read_text(encoding="utf-8")) == about:
-                for part in list_parts(left):
-                    part.rename(work / part.name)
-        except (OSError, ValueError):
-            pass  # written by another version, or broken off: it is read again
-        shutil.rmtree(left, ignore_errors=True)
-    (work / ABOUT).write_text(json.dumps(about), encoding="utf-8")
-    return work
 
 
 def _find_changes(
@@ -220,32 +170,26 @@ def _find_changes(
             yield table
 
     listing = [out / name for name in old["state"]["listing"]] if old else []
-    again: list[str] = []
-    if old:
-        refused = pl.scan_parquet([out / name for name in old["state"]["refused"]])
-        files = refused.filter(pl.col("reason").is_in(RETRIED)).select(file_of(pl.col("path")))
-        again = files.unique().collect()["path"].to_list()
-    return compare(sort_on_disk(count(), work / "sorting"), listing, work, again=again)
+    again = unfinished.find_refused(out, old, RETRIED) if old else set()
+    return compare(sort_on_disk(count(), work / "sorting"), listing, work, again=sorted(again))
 
 
 def _read(
     root: Path, work: Path, changes: Changes, crew: Crew, tell: Callable[[Progress], None]
 ) -> None:
     """Read what is fresh and not in a part yet."""
-    parts = [part for part in list_parts(work) if is_valid(part, changes)]
-    total = sum(pl.scan_parquet(f).select(pl.len()).collect().item() for f in changes.fresh)
-    done = sum(pl.scan_parquet(p / ENTRIES).select(pl.len()).collect().item() for p in parts)
+    left = unfinished.keep_parts(work, changes)
+    done, total, number = left.done, left.total, left.next_number
     tell(Progress("read", done, total))
     if total - done < FEW:
         crew.stop()
     size = max(SMALLEST, min(BATCH, -(-(total - done) // (4 * crew.workers))))
-    number = 1 + max((int(part.name[5:]) for part in parts), default=0)
     lost: list[Batch] = []
 
     def batches() -> Iterator[Batch]:
         nonlocal number
         for file in changes.fresh:
-            rows = without(pl.read_parquet(file), parts)
+            rows = left.without(pl.read_parquet(file))
             for start in range(0, len(rows), size):
                 yield Batch(str(root), work, number, rows[start : start + size])
                 number += 1
@@ -274,48 +218,3 @@ def _read(
         if not lost:
             return
         waiting = halves()
-
-
-def is_valid(part: Path, changes: Changes) -> bool:
-    """Return whether all files of a part are as they were; else remove it."""
-    entries = pl.read_parquet(part / ENTRIES)
-    if changes.fresh and not entries.is_empty():
-        now = pl.scan_parquet(list(changes.fresh)).filter(
-            pl.col("path").is_between(pl.lit(entries["path"].min()), pl.lit(entries["path"].max()))
-        )
-        if len(entries.join(now.collect(), on=IDENTITY, how="semi")) == len(entries):
-            return True
-    shutil.rmtree(part)
-    return False
-
-
-def without(rows: pl.DataFrame, parts: list[Path]) -> pl.DataFrame:
-    """Return the rows that are in no part."""
-    if not parts or rows.is_empty():
-        return rows
-    held = pl.scan_parquet([part / ENTRIES for part in parts]).filter(
-        pl.col("path").is_between(pl.lit(rows["path"][0]), pl.lit(rows["path"][-1]))
-    )
-    return rows.join(held.collect(), on="path", how="anti", maintain_order="left")
-
-
-def is_known(out: Path, work: Path, old: dict[str, Any]) -> bool:
-    """Return whether what was tried again was refused as before."""
-    parts = list_parts(work)
-    if any(pl.scan_parquet(p / ROWS).select(pl.len()).collect().item() for p in parts):
-        return False
-    if not parts:
-        return True
-    now = pl.concat([pl.read_parquet(p / REFUSED) for p in parts])
-    before = pl.read_parquet([out / name for name in old["state"]["refused"]])
-    return len(now.join(before, on=now.columns, how="anti")) == 0
-
-
-def remove_left(out: Path, record: dict[str, Any]) -> None:
-    """Remove the tables that the catalog does not name: of the last one, and of a killed scan."""
-    named = {b[kind] for b in record["buckets"] for kind in ("instances", "series", "aside")}
-    named |= {name for names in record["state"].values() for name in names}
-    for folder in TABLES:
-        for path in (out / folder).iterdir():
-            if f"{folder}/{path.name}" not in named:
-                path.unlink()

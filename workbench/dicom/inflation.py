@@ -1,4 +1,4 @@
-"""Inflation: a deflated data set made whole, within limits."""
+"""Inflation: what is deflated made whole, within limits."""
 
 from __future__ import annotations
 
@@ -8,11 +8,22 @@ from collections.abc import Callable
 from workbench.dicom.refusals import UnreadableFile
 
 MOST_INFLATED = 512 * 2**20
-"""Bytes that a deflated data set may hold, deflated or not."""
+"""Bytes that a deflated data set, or a member of a zip file, may hold, deflated or not."""
 MOST_TIMES = 20
 """Times by which it may grow."""
 ALWAYS_INFLATED = 2**20
 """Bytes that it may hold however small it is deflated: one blank image, and no harm."""
+
+
+def most_inflated(packed: int) -> int:
+    """Return the bytes that something may hold that takes `packed` bytes deflated.
+
+    Examples
+    --------
+    >>> most_inflated(1_000), most_inflated(100_000), most_inflated(10**9)
+    (1048576, 2000000, 536870912)
+    """
+    return min(max(MOST_TIMES * packed, ALWAYS_INFLATED), MOST_INFLATED)
 
 
 def inflate(read: Callable[[int, int], bytes], start: int, size: int) -> bytes:
@@ -38,7 +49,7 @@ def inflate(read: Callable[[int, int], bytes], start: int, size: int) -> bytes:
     packed = max(0, size - start)
     if packed > MOST_INFLATED:
         raise UnreadableFile("too_big_to_inflate", f"{packed} bytes")
-    most = min(max(MOST_TIMES * packed, ALWAYS_INFLATED), MOST_INFLATED)
+    most = most_inflated(packed)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         content = inflater.decompress(read(start, packed), most + 1)

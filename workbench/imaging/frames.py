@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.dicom.refusals import UnreadableFile
-from workbench.imaging.moments import moment_of
 from workbench.imaging.stored_frames import Column, read_header, read_stored_frames
+from workbench.imaging.times import moment_of
 from workbench.imaging.volume_error import VolumeError
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def read_frames(series: Series, *, closely: bool = False) -> Frames:
     else:
         found = _from_files(good, stored, offset, header)
         if closely:
-            from workbench.imaging.makers import read_diffusion
+            from workbench.imaging.private_attributes import read_diffusion
 
             found = replace(found, keys=found.keys | read_diffusion(good, found.keys), close=True)
     return replace(found, left_out=len(paths) - len(good))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from workbench.imaging.element_value import items_of, numbers_of, text_of, texts_of, value_of
 from workbench.imaging.geometry import SAME_COSINE, SAME_MM
-from workbench.imaging.moments import seconds_of
+from workbench.imaging.times import seconds_of
 from workbench.imaging.volume_error import VolumeError
 from workbench.pixels.decoding import read_pixel_info
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from workbench.imaging.element_value import number_of, numbers_of
 from workbench.imaging.frames import Frames
-from workbench.imaging.makers import read_private
+from workbench.imaging.private_attributes import read_private
 from workbench.imaging.volume_error import VolumeError
 from workbench.imaging.voxels import Tiles
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.imaging.element_value import items_of, numbers_of, text_of, texts_of, value_of
-from workbench.imaging.makers import read_private
-from workbench.imaging.moments import Moment, moment_of
+from workbench.imaging.private_attributes import read_private
+from workbench.imaging.times import Moment, moment_of
 from workbench.imaging.volume_error import VolumeError
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from workbench.imaging.dimensions import Axis, split_dimensions
 from workbench.imaging.element_value import items_of, text_of, value_of
 from workbench.imaging.frames import Frames, Series, read_frames
 from workbench.imaging.geometry import Grid, place_slices
-from workbench.imaging.moments import Moment
 from workbench.imaging.mosaic import is_mosaic, split_mosaics
 from workbench.imaging.scaling import choose_dtype, read_lookup
 from workbench.imaging.suv import body_weight_factor
 from workbench.imaging.tilt import Straightened, straighten
+from workbench.imaging.times import Moment
 from workbench.imaging.volume_error import VolumeError
 from workbench.imaging.volume_grid import frame_name
 from workbench.imaging.voxels import Tiles, Voxels

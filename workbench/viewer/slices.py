@@ -167,7 +167,7 @@ class SliceBox(ipywidgets.VBox):  # type: ignore[misc]
             return
         try:
             if asked.get("open") and self.solid is None:
-                from workbench.viewer.solid import solid_view
+                from workbench.viewer.view_3d import solid_view
 
                 self.solid = solid_view(self.slices)
         except (ImportError, WorkbenchError, OSError, ValueError, MemoryError) as error:

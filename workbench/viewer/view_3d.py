@@ -1,4 +1,4 @@
-"""Solid: the 3-D view of a picture, by NiiVue, from what the kernel holds."""
+"""View 3-D: the 3-D view of a picture, by NiiVue, from what the kernel holds."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def solid_view(slices: SliceViewer) -> ipywidgets.DOMWidget:
     """
     from ipyniivue import NiiVue, SliceType  # type: ignore[import-untyped]
 
-    from workbench.viewer.solid_volume import SolidVolume
+    from workbench.viewer.volume_3d import Volume3D
 
     shown = slices.picture
     picture = Picture(shown.volume, shown.segmentation, LARGEST)
@@ -84,7 +84,7 @@ def solid_view(slices: SliceViewer) -> ipywidgets.DOMWidget:
         )
     labels = picture.label_values()
     volumes = [
-        SolidVolume(
+        Volume3D(
             name="volume.nii",
             data=nifti_bytes(frame, shape, picture.affine),
             colormap=colormap,
@@ -95,7 +95,7 @@ def solid_view(slices: SliceViewer) -> ipywidgets.DOMWidget:
     ]
     if labels is not None and picture.labels:
         numbers = Frame(labels.tobytes(), str(labels.dtype))
-        layer = SolidVolume(
+        layer = Volume3D(
             name="labels.nii", data=nifti_bytes(numbers, shape, picture.affine, label=True)
         )
         colours = label_colours(len(picture.labels))

@@ -9,8 +9,8 @@ import SimpleITK
 import xarray as xr
 
 from workbench.viewer.picture import Picture, encode
-from workbench.viewer.solid import LARGEST, nifti_bytes, solid_view
 from workbench.viewer.view import view
+from workbench.viewer.view_3d import LARGEST, nifti_bytes, solid_view
 
 
 def volume(dtype) -> xr.DataArray:

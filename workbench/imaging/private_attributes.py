@@ -1,4 +1,4 @@
-"""Makers: what tells apart images at one position, in attributes of their makers' own."""
+"""Private attributes: what makers store of their own that tells apart images at one position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Solid volume: voxels for NiiVue's page that no saved notebook holds."""
+"""Volume 3-D: voxels for NiiVue's page that no saved notebook holds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ VOXELS = ("data", "img")
 """What the kernel sends, and what the page sends back."""
 
 
-class SolidVolume(Volume):  # type: ignore[misc]
+class Volume3D(Volume):  # type: ignore[misc]
     """Be sent to the page with its voxels, and be saved without them."""
 
     def _get_embed_state(self, drop_defaults: bool = False) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Moments: DICOM's dates and times as seconds."""
+"""Times: DICOM's dates and times as seconds."""
 
 from __future__ import annotations
 
