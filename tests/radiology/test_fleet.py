@@ -1,0 +1,68 @@
+"""Fleet: devices in use on a day, their age, and the share that is digital."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import polars as pl
+import pytest
+
+from workbench.errors import SiteError
+from workbench.radiology.fleet import describe_fleet, open_fleet
+
+DAY = dt.date(2024, 1, 1)
+REGISTER = pl.LazyFrame(
+    {
+        "station": ["A", "B", "C", "D", "E", "F"],
+        "modality": ["CT", "CT", "MR", "DX", "RG", None],
+        "installed_date": [
+            dt.date(2012, 7, 1), dt.date(2020, 1, 1), dt.date(2024, 1, 1),
+            None, dt.date(1900, 1, 1), dt.date(9999, 1, 1),
+        ],
+        "retired_date": [None, dt.date(2024, 1, 2), None, None, None, None],
+        "digital": [True, True, True, None, False, True],
+    }
+)  # fmt: skip
+
+
+def test_in_use_on_a_day() -> None:
+    fleet = open_fleet(REGISTER, DAY).collect()
+    assert fleet["station"].to_list() == ["A", "B", "C", "D", "E"]
+    ages = dict(fleet.select("station", pl.col("age_years").round(1)).iter_rows())
+    assert ages == {"A": 11.5, "B": 4.0, "C": 0.0, "D": None, "E": None}
+    assert "B" not in open_fleet(REGISTER, DAY + dt.timedelta(1)).collect()["station"].to_list()
+
+
+def test_share_and_age() -> None:
+    row = describe_fleet(open_fleet(REGISTER, DAY)).row(0, named=True)
+    assert (row["devices"], row["age_known"], row["digital_known"]) == (5, 3, 4)
+    assert row["age_years_median"] == pytest.approx(4.0, abs=0.01)
+    assert row["older_than_10"] == pytest.approx(1 / 3)
+    assert row["digital"] == 0.75
+
+
+def test_by_modality() -> None:
+    found = describe_fleet(open_fleet(REGISTER, DAY), "modality")
+    assert found.select("modality", "devices").rows() == [
+        ("CT", 2),
+        ("DX", 1),
+        ("MR", 1),
+        ("RG", 1),
+    ]
+
+
+def test_a_register_that_says_little() -> None:
+    row = describe_fleet(open_fleet(REGISTER.select("station"), DAY)).row(0, named=True)
+    assert row == {
+        "devices": 6, "age_known": 0, "age_years_median": None, "older_than_10": None,
+        "digital_known": 0, "digital": None,
+    }  # fmt: skip
+
+
+def test_refused() -> None:
+    with pytest.raises(SiteError, match="stands twice"):
+        open_fleet(pl.LazyFrame({"station": ["A", "A"]}), DAY)
+    with pytest.raises(SiteError, match="no column 'station'"):
+        open_fleet(REGISTER.drop("station"), DAY)
+    with pytest.raises(SiteError, match="no column 'maker'"):
+        describe_fleet(open_fleet(REGISTER, DAY), "maker")
