@@ -29,7 +29,10 @@ def test_every_rule_keeps_out_and_counts() -> None:
         }
     )
     found = measure_turnaround(reports, "final", EXTRACT)
-    assert found.rows.select("hours", "reported").collect().rows() == [(5, True), (720, False)]
+    assert found.rows.select("hours", "outcome").collect().rows() == [
+        (5, "event"),
+        (720, "censored"),
+    ]
     counted = dict(found.attrition.iter_rows())
     assert counted == dict.fromkeys(RULES, 1)
 
@@ -37,7 +40,7 @@ def test_every_rule_keeps_out_and_counts() -> None:
 def test_a_report_after_the_extract_was_open_then() -> None:
     reports = pl.LazyFrame({"exam_end_time": _after(0), "preliminary_time": _after(24 * 40)})
     found = measure_turnaround(reports, "preliminary", EXTRACT)
-    assert found.rows.select("hours", "reported").collect().row(0) == (720, False)
+    assert found.rows.select("hours", "outcome").collect().row(0) == (720, "censored")
 
 
 def test_in_time() -> None:
@@ -74,10 +77,10 @@ def test_open_exams_are_not_left_out() -> None:
         }
     )
     rows = measure_turnaround(reports, "final", as_of).rows.collect()
-    who = np.arange(n)
+    who, done = np.arange(n), (rows["outcome"] == "event").to_numpy()
     curve = kaplan_meier(
         summarise(
-            [], {}, who, who, rows["hours"].to_numpy(), happened=rows["reported"].to_numpy(),
+            [], {}, who, who, rows["hours"].to_numpy(), happened=done,
             edges=[0, *range(2, 74, 2)], unit="h", margins=False,
         )
     )  # fmt: skip
@@ -85,7 +88,7 @@ def test_open_exams_are_not_left_out() -> None:
     assert found.low.item() <= found.estimate.item() <= found.high.item()
     assert found.estimate.item() == pytest.approx(60, rel=0.05)
     assert share_within(curve, 24).estimate.item() == pytest.approx(1 - 0.5 ** (24 / 60), abs=0.01)
-    naive = float(np.median(rows.filter("reported")["hours"].to_numpy()))
+    naive = float(np.median(rows.filter(pl.col("outcome") == "event")["hours"].to_numpy()))
     assert naive < 30
 
 

@@ -98,7 +98,7 @@ def make_rows(stored: pl.LazyFrame, by: Sequence[Encoder], column: str | None = 
     table = frame.drop("parts", strict=False).collect()
     return Rows(
         tuple(d.dimension for d in by),
-        {d.dimension.name: _encode(d, table[s]) for d, s in zip(by, sources, strict=True)},
+        {d.dimension.name: encode(d, table[s]) for d, s in zip(by, sources, strict=True)},
         table["exam"].cast(pl.Int64).to_numpy(),
         table["patient"].to_numpy(),
         None if column is None else table[column].cast(pl.Float64).to_numpy(),
@@ -126,12 +126,16 @@ def source_column(dimension: Encoder) -> str:
     return str(column)
 
 
-def _encode(dimension: Encoder, values: pl.Series) -> npt.NDArray[np.int32]:
-    if values.dtype != pl.String:
+def encode(dimension: Encoder, values: pl.Series) -> npt.NDArray[np.int32]:
+    """Return the position of the label of each value; each distinct text is looked up once."""
+    is_category = values.dtype in (pl.Categorical, pl.Enum)
+    if values.dtype.is_numeric() or values.dtype == pl.Null:
         return dimension.encode(values.cast(pl.Float64).to_numpy())
-    distinct = values.unique()  # each distinct text is looked up once
-    positions = pl.Series(dimension.encode(distinct.to_list()), dtype=pl.Int32)
-    return values.replace_strict(distinct, positions, return_dtype=pl.Int32).to_numpy()
+    distinct = values.unique()
+    named = distinct.cast(pl.String) if is_category else distinct
+    positions = pl.Series(dimension.encode(named.to_list()), dtype=pl.Int32)
+    keys, all_keys = (s.to_physical() if is_category else s for s in (distinct, values))
+    return all_keys.replace_strict(keys, positions, return_dtype=pl.Int32).to_numpy()
 
 
 @dataclass(frozen=True)
@@ -144,23 +148,29 @@ class Table(ABC):
         Dimensions of the study.
     population
         Name of the set of exams.
+    column
+        The number to describe; None for counts.
     """
 
     by: tuple[Encoder, ...]
     population: str
+    column: str | None = None
+
+    def __call__(self, stored: pl.LazyFrame) -> Summary:
+        """Return the Summary of one partition of exams."""
+        return self.summarise(make_rows(stored, self.by, self.column))
 
     @abstractmethod
-    def __call__(self, stored: pl.LazyFrame) -> Summary:
-        """Return the Summary of one partition."""
+    def summarise(self, rows: Rows) -> Summary:
+        """Return the Summary of rows."""
 
 
 @dataclass(frozen=True)
 class Counts(Table):
     """Count exams and patients."""
 
-    def __call__(self, stored: pl.LazyFrame) -> Summary:
-        """Return the Summary of one partition."""
-        rows = make_rows(stored, self.by)
+    def summarise(self, rows: Rows) -> Summary:
+        """Return the Summary of rows."""
         return counts.summarise(
             rows.dimensions, rows.columns, rows.exam, rows.patient, population=self.population
         )
@@ -170,13 +180,11 @@ class Counts(Table):
 class Moments(Table):
     """Sum a number of each exam and its square."""
 
-    column: str
-    unit: str
-    resolution: float
+    unit: str = "1"
+    resolution: float = 1.0
 
-    def __call__(self, stored: pl.LazyFrame) -> Summary:
-        """Return the Summary of one partition."""
-        rows = make_rows(stored, self.by, self.column)
+    def summarise(self, rows: Rows) -> Summary:
+        """Return the Summary of rows."""
         return moments.summarise(
             rows.dimensions,
             rows.columns,
@@ -193,14 +201,12 @@ class Moments(Table):
 class Histogram(Table):
     """Count exams and patients in intervals of a number."""
 
-    column: str
-    unit: str
-    edges: tuple[float, ...]
-    zeros: Zeros
+    unit: str = "1"
+    edges: tuple[float, ...] = ()
+    zeros: Zeros = "protected"
 
-    def __call__(self, stored: pl.LazyFrame) -> Summary:
-        """Return the Summary of one partition."""
-        rows = make_rows(stored, self.by, self.column)
+    def summarise(self, rows: Rows) -> Summary:
+        """Return the Summary of rows."""
         return histogram.summarise(
             rows.dimensions,
             rows.columns,

@@ -144,7 +144,8 @@ def table_of(output: Output, column: str | None = None) -> Table:
     )
 
 
-def _prepare(folder: Path) -> None:
+def prepare_folder(folder: Path) -> None:
+    """Make a folder to write partitions to; refuse one that holds anything."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         empty = not any(folder.iterdir())
@@ -217,7 +218,7 @@ def write_exams(
     size = int(series.select(pl.len()).collect().item())
     buckets = buckets or max(1, -(-size // SERIES_PER_BUCKET))
     passes = min(buckets, max(1, -(-size // SERIES_PER_PASS)))
-    _prepare(folder)
+    prepare_folder(folder)
     tally = Tally(find_shared(series), archive.count_repeated())
     bucket = pl.col("patient_id").hash(seed=0) % buckets
     for number in range(passes):

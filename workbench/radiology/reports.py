@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from workbench.errors import SiteError, show, suggest
+from workbench.summaries.risk_table import CENSORED, EVENT
 
 STARTS = ("acquired_time", "exam_end_time")
 """When the wait for a report starts: the first of these columns that is there."""
@@ -79,8 +80,9 @@ class Turnaround:
     ----------
     rows
         The columns of the reports, and `hours` from acquisition to the report or, where there is
-        none yet, to the extract; `reported`, whether there is one; `in_time`, whether it came
-        within `promised_hours` (null where it is open and may still, or nothing was promised).
+        none yet, to the extract; `outcome`, "event" or "censored", as a risk table has it;
+        `in_time`, whether it came within `promised_hours` (null where it is open and may still, or
+        nothing was promised).
     attrition
         rule, reports: those kept out, by rule.
     """
@@ -120,8 +122,8 @@ def measure_turnaround(
     >>> reports = pl.LazyFrame({"acquired_time": [t, t, t],
     ...     "final_time": [t + dt.timedelta(hours=5), None, t - dt.timedelta(hours=1)]})
     >>> found = measure_turnaround(reports, "final", t + dt.timedelta(hours=48))
-    >>> found.rows.select("hours", "reported").collect().rows()
-    [(5.0, True), (48.0, False)]
+    >>> found.rows.select("hours", "outcome").collect().rows()
+    [(5.0, 'event'), (48.0, 'censored')]
     >>> found.attrition.filter(pl.col("reports") > 0).rows()
     [('before_exam', 1)]
     """
@@ -145,13 +147,14 @@ def measure_turnaround(
     there = end.is_not_null() & (end <= as_of)
     until = pl.when(there).then(end).otherwise(pl.lit(as_of))
     hours = (until - begin).dt.total_microseconds() / 3.6e9
+    outcome = pl.when(there).then(pl.lit(EVENT)).otherwise(pl.lit(CENSORED))
     rule = (
         pl.when(begin.is_null()).then(pl.lit("no_start"))
         .when(begin > as_of).then(pl.lit("after_extract"))
         .when(there & (end < begin)).then(pl.lit("before_exam"))
         .when(there & (hours > LONGEST_H)).then(pl.lit("too_late"))
     )  # fmt: skip
-    judged = reports.with_columns(hours=hours, reported=there, _rule=rule)
+    judged = reports.with_columns(hours=hours, outcome=outcome, _rule=rule)
     counted = judged.group_by("_rule").agg(reports=pl.len().cast(pl.Int64)).collect()
     found = dict(counted.drop_nulls("_rule").iter_rows())
     rows = judged.filter(pl.col("_rule").is_null()).drop("_rule")
@@ -161,7 +164,7 @@ def measure_turnaround(
         rows = rows.with_columns(
             in_time=pl.when(promised.is_null() | promised.is_nan())
             .then(None)
-            .when(pl.col("reported"))
+            .when(pl.col("outcome") == EVENT)
             .then(pl.col("hours") <= promised)
             .otherwise(late)
         )
