@@ -1,0 +1,125 @@
+"""Acquisitions: from a table of the site's, and from the catalog of real DICOM files."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from workbench.archive.site_scan import scan_site
+from workbench.errors import SiteError
+from workbench.radiology.acquisitions import COLUMNS, FROM_CATALOG, open_acquisitions, open_table
+from workbench.site import read_site
+
+AT = dt.datetime.combine(dt.date(2023, 5, 2), dt.time(9))
+SITE = """
+[site]
+id = "a_site"
+name = "A site"
+kind = "pretend"
+
+[archive]
+"""
+
+
+def _site(folder: Path, archive: str, tables: str = "") -> Path:
+    path = folder / "site.toml"
+    path.write_text(SITE + archive + tables, encoding="utf-8")
+    return path
+
+
+def _table(folder: Path, name: str = "exams.parquet") -> pl.DataFrame:
+    rows = pl.DataFrame(
+        {
+            "exam_uid": ["1", "2"],
+            "patient_id": ["a", "b"],
+            "Modality": ["CT", None],
+            "exam_time": [AT, AT + dt.timedelta(hours=1)],
+            "station": ["CT1", "CT1"],
+            "ctdivol_mgy": [8.5, None],
+            "their_dlp": [300, 12],
+        }
+    )
+    if name.endswith(".csv"):
+        rows.write_csv(folder / name)
+    else:
+        rows.write_parquet(folder / name)
+    return rows
+
+
+@pytest.mark.parametrize("name", ["exams.parquet", "exams.csv"])
+def test_a_table(tmp_path: Path, name: str) -> None:
+    _table(tmp_path, name)
+    archive = f'kind = "table"\npath = "{name}"\nlevel = "exam"\n'
+    path = _site(tmp_path, archive + 'columns = { dlp_mgy_cm = "their_dlp" }\n')
+    found = open_acquisitions(path)
+    rows = found.rows.collect()
+    assert rows.columns == COLUMNS.names()
+    assert rows["exam_time"].to_list() == [AT, AT + dt.timedelta(hours=1)]
+    assert rows["dlp_mgy_cm"].to_list() == [300, 12]
+    assert rows["ctdivol_mgy"].to_list() == [8.5, None]
+    assert "exam_end_time" in found.missing
+    assert "station" not in found.missing
+
+
+def test_texts_that_are_no_numbers(tmp_path: Path) -> None:
+    (tmp_path / "exams.csv").write_text(
+        "exam_uid,patient_id,modality,ctdivol_mgy\n1,a,CT,8.5\n2,b,CT,\n3,c,CT,high\n"
+    )
+    path = _site(tmp_path, 'kind = "table"\npath = "exams.csv"\nlevel = "exam"\n')
+    with pytest.raises(SiteError, match="row 3") as caught:
+        open_acquisitions(path)
+    assert "high" not in str(caught.value)
+    assert "ctdivol_mgy" in (caught.value.where or "")
+
+
+def test_times_with_a_zone_are_refused(tmp_path: Path) -> None:
+    rows = _table(tmp_path).with_columns(pl.col("exam_time").dt.replace_time_zone("UTC"))
+    rows.write_parquet(tmp_path / "exams.parquet")
+    path = _site(tmp_path, 'kind = "table"\npath = "exams.parquet"\nlevel = "exam"\n')
+    with pytest.raises(SiteError, match="cannot be 'exam_time'"):
+        open_acquisitions(path)
+
+
+def test_tables_beside_the_archive(tmp_path: Path) -> None:
+    _table(tmp_path)
+    _table(tmp_path, "devices.parquet")
+    archive = 'kind = "table"\npath = "exams.parquet"\nlevel = "exam"\n'
+    path = _site(tmp_path, archive, '\n[tables]\ndevices = "devices.parquet"\n')
+    assert open_table(path, "devices").collect().height == 2
+    with pytest.raises(SiteError, match="no table 'device'") as caught:
+        open_table(path, "device")
+    assert "devices" in (caught.value.todo or "")
+
+
+def test_an_archive_without_acquisitions(tmp_path: Path) -> None:
+    _table(tmp_path)
+    path = _site(tmp_path, 'kind = "table"\npath = "exams.parquet"\nlevel = "series"\n')
+    with pytest.raises(SiteError, match="does not say when"):
+        open_acquisitions(path)
+
+
+def test_real_files(tmp_path: Path, shared_data: Path) -> None:
+    """The catalog's own times and doses, by exam and device."""
+    shutil.copytree(shared_data / "dicom2nifti", tmp_path / "dicom")
+    path = _site(tmp_path, 'kind = "folder"\npath = "dicom"\n')
+    catalog = scan_site(read_site(path))
+    instances = catalog.instances().collect()
+    found = open_acquisitions(path)
+    rows = found.rows.collect()
+    assert rows.columns == COLUMNS.names()
+    assert set(found.missing) == FROM_CATALOG
+    assert set(rows["exam_uid"]) == set(instances["exam_uid"])
+    for row in rows.iter_rows(named=True):
+        same = instances.filter(
+            (pl.col("exam_uid") == row["exam_uid"]) & (pl.col("modality") == row["modality"])
+        )
+        times = same["acquisition_time"].drop_nulls()
+        if len(times):
+            assert row["exam_time"] <= times.max()
+        assert row["ctdivol_mgy"] == same["ctdivol_mgy"].max()
+        if row["exam_end_time"] is not None:
+            assert row["exam_end_time"] > row["exam_time"]
