@@ -95,11 +95,16 @@ def test_tables_beside_the_archive(tmp_path: Path) -> None:
     assert "devices" in (caught.value.todo or "")
 
 
-def test_an_archive_without_acquisitions(tmp_path: Path) -> None:
+def test_an_archive_that_tells_little(tmp_path: Path) -> None:
+    """A study runs there too; what needs times, devices and doses is not answerable."""
     _table(tmp_path)
     path = _site(tmp_path, 'kind = "table"\npath = "exams.parquet"\nlevel = "series"\n')
-    with pytest.raises(SiteError, match="does not say when"):
-        open_acquisitions(path)
+    found = open_acquisitions(path)
+    rows = found.rows.sort("exam_uid").collect()
+    assert rows.columns == COLUMNS.names()
+    assert rows["modality"].to_list() == ["CT", None]
+    assert {"exam_time", "station", "dlp_mgy_cm"} <= set(found.missing)
+    assert open_table(path, "reports", {"final_time": pl.Date()}).collect().is_empty()
 
 
 def test_real_files(tmp_path: Path, shared_data: Path) -> None:

@@ -184,6 +184,12 @@ def test_every_minute(
     assert use.days["busy_min"].sum() == pytest.approx(len(busy & opened))
     assert use.days["summed_min"].sum() == pytest.approx(summed)
     assert use.days["exams"].sum() == len(rows)
+    for row in use.hours.iter_rows(named=True):
+        day = next(d for d in range(4) if (friday + dt.timedelta(d)).isoweekday() == row["weekday"])
+        first = instant(1440 * day + 60 * row["hour"])
+        hour = {(row["device"], m) for m in range(first, first + 60)} & opened
+        assert row["open_min"] == pytest.approx(len(hour))
+        assert row["use_percent"] == pytest.approx(100 * len(hour & busy) / len(hour))
     assert not any(n for rule, n in use.unclear.items() if "end" in rule or "shift" in rule)
 
 
@@ -226,3 +232,11 @@ def test_an_end_in_the_hour_that_stands_twice() -> None:
     use = measure_use(_exams(rows), register, zone="Europe/Berlin")
     assert use.days["busy_min"].item() == 20
     assert use.unclear["ends before it starts"] == 0
+
+
+def test_the_week_of_a_device() -> None:
+    hours = _golden().hours
+    assert len(hours) == 12
+    found = dict(hours.select("hour", "use_percent").iter_rows())
+    used = {8: 50, 9: pytest.approx(100 / 3), 10: 75, 19: pytest.approx(100 / 6)}
+    assert found == dict.fromkeys(range(8, 20), 0) | used

@@ -33,7 +33,7 @@ def _days(exams: dict[str, list[int]], open_min: float = 600.0) -> Use:
         for i, n in enumerate(counts)
         if i % 7 < 5 or n
     ]
-    return Use(pl.DataFrame(rows), pl.DataFrame(), {})
+    return Use(pl.DataFrame(rows), pl.DataFrame(), pl.DataFrame(), {})
 
 
 def test_down_time_of_a_month() -> None:

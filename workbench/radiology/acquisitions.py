@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from workbench.archive.archive import KEYWORDS
+from workbench.archive.archive import KEYWORDS, open_archive
 from workbench.archive.table_file import locate_table, name_of, open_table_file, refusing
 from workbench.catalog.catalog import open_site_catalog
 from workbench.errors import SiteError, show, suggest
@@ -83,7 +83,7 @@ def open_acquisitions(site: Site | Path | str) -> Acquisitions:
     ----------
     site
         A Site, or the path of a `site.toml`. An archive of kind "table" at level "exam" is read
-        itself; one that is scanned, by its catalog.
+        itself; one that is scanned, by its catalog; any other by its series, without times.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def open_acquisitions(site: Site | Path | str) -> Acquisitions:
     Raises
     ------
     SiteError
-        If the archive holds no acquisitions, or a column cannot be what its name says.
+        If a column cannot be what its name says.
     """
     if isinstance(site, (str, Path)):
         from workbench.site import read_site
@@ -104,14 +104,12 @@ def open_acquisitions(site: Site | Path | str) -> Acquisitions:
         return _from_table(declared, Path(site.folder))
     if kind in SCANNED:
         return _from_catalog(open_site_catalog(declared, Path(site.folder)).instances())
-    raise SiteError(
-        "The archive does not say when and on which device exams were made",
-        where=f"archive of {site.id}, kind {show(str(kind))}",
-        todo="Open a table at level 'exam', or an archive that is scanned",
-    )
+    return _from_series(open_archive(site).series())
 
 
-def open_table(site: Site | Path | str, name: str) -> pl.LazyFrame:
+def open_table(
+    site: Site | Path | str, name: str, columns: Mapping[str, pl.DataType] | None = None
+) -> pl.LazyFrame:
     """Open a table that a site declares beside its archive, such as "devices" or "reports".
 
     Parameters
@@ -120,6 +118,9 @@ def open_table(site: Site | Path | str, name: str) -> pl.LazyFrame:
         A Site, or the path of a `site.toml`.
     name
         Key of `[tables]`.
+    columns
+        What an empty table has, in place of one that the site does not declare: so that a study
+        runs there too, and what needs the table is not answerable. By default it is an error.
 
     Raises
     ------
@@ -130,6 +131,8 @@ def open_table(site: Site | Path | str, name: str) -> pl.LazyFrame:
         from workbench.site import read_site
 
         site = read_site(Path(site))
+    if name not in site.tables and columns is not None:
+        return pl.LazyFrame(schema=pl.Schema(columns))
     if name not in site.tables:
         raise SiteError(
             f"The site has no table {show(name)!r}",
@@ -209,6 +212,19 @@ def _cannot_be(ours: str, stored: pl.DataType) -> SiteError:
         where="archive.path",
         todo="Store numbers as numbers and times as local wall clock without a zone",
     )
+
+
+def _from_series(series: pl.LazyFrame) -> Acquisitions:
+    same = ("manufacturer", "model", "body_part", "age_years", "sex")
+    rows = (
+        series.filter(~pl.col("modality").is_in(DERIVED).fill_null(value=False))
+        .group_by("exam_uid", "patient_id", "modality")
+        .agg(pl.col(n).min() for n in same)
+    )
+    held = {"exam_uid", "patient_id", "modality", *same}
+    missing = tuple(name for name in COLUMNS if name not in held)
+    rows = rows.with_columns(pl.lit(None, COLUMNS[n]).alias(n) for n in missing)
+    return Acquisitions(rows.select(pl.col(n).cast(t) for n, t in COLUMNS.items()), missing)
 
 
 def _from_catalog(instances: pl.LazyFrame) -> Acquisitions:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from workbench.errors import SiteError, show
+from workbench.radiology.busy_time import STRETCH, find_busy
 from workbench.radiology.opening_hours import EPOCH, Calendar, Integers, read_register
 from workbench.radiology.wall_clock import DAY, Change, find_changes, passed
 
@@ -55,12 +55,15 @@ class Use:
         Columns of `DAYS`: each device on each day on which it was open or used.
     changeovers
         device, changeover_min: each gap of at most `CHANGEOVER_MIN` between two exams.
+    hours
+        device, weekday (1 is Monday), hour, open_min, use_percent: the week of each device.
     unclear
         Exams that were left out of the times, by rule.
     """
 
     days: pl.DataFrame
     changeovers: pl.DataFrame
+    hours: pl.DataFrame
     unclear: dict[str, int]
 
     def devices(self) -> pl.DataFrame:
@@ -263,10 +266,9 @@ def _settle(
 
 def _measure(rows: _Rows, calendar: Calendar, names: pl.Series, unclear: dict[str, int]) -> Use:
     """Measure everything on one line of seconds: each device's day has its own stretch of it."""
-    stretch = 4 * DAY  # a day, what runs over midnight, and room
     cells = len(names) * calendar.days
     cell = rows.device * calendar.days + (rows.day - calendar.first)
-    order = np.argsort(cell * stretch + rows.start, kind="stable")
+    order = np.argsort(cell * STRETCH + rows.start, kind="stable")
     cell, start, length = cell[order], rows.start[order], rows.length[order]
 
     exams = np.bincount(cell, minlength=cells)
@@ -274,7 +276,7 @@ def _measure(rows: _Rows, calendar: Calendar, names: pl.Series, unclear: dict[st
     outside = (start < opens[cell]) | (start >= closes[cell]) | (opens[cell] < 0)
     timed = length >= 0
     cell_t, start_t, length_t = cell[timed], start[timed], length[timed]
-    base = cell_t * stretch
+    base = cell_t * STRETCH
     begin, end = base + start_t, base + start_t + length_t
     reach = np.maximum.accumulate(end) if len(end) else end
     before = np.concatenate(([-1], reach[:-1]))
@@ -282,7 +284,8 @@ def _measure(rows: _Rows, calendar: Calendar, names: pl.Series, unclear: dict[st
     overlap = same & (begin < before)
     gap = np.where(same, begin - before, -1)
 
-    busy = _union(cell_t, start_t, length_t, calendar)
+    segments = find_busy(cell_t, start_t, length_t, calendar)
+    busy = segments.by_day(calendar)
     ends = np.zeros(cells, np.int64)
     np.maximum.at(ends, cell_t, start_t + length_t)
     starts = np.full(cells, 2**40)
@@ -319,31 +322,5 @@ def _measure(rows: _Rows, calendar: Calendar, names: pl.Series, unclear: dict[st
             "changeover_min": gap[short] / 60,
         }
     )
-    return Use(days.select(pl.col(n).cast(t) for n, t in DAYS.items()), changeovers, unclear)
-
-
-def _union(
-    cell: Integers, start: Integers, length: Integers, calendar: Calendar
-) -> NDArray[np.float64]:
-    """Return the seconds of each device's day that are open and have an exam."""
-    day_length = calendar.length.ravel()[cell]
-    late = start + length > day_length
-    if (
-        late.any()
-    ):  # what runs over midnight is a second exam of the next day, unless it is the last
-        on = late & ((cell + 1) % calendar.days != 0)
-        more = (start + length - day_length)[on]
-        cell = np.concatenate([cell, cell[on] + 1])
-        start = np.concatenate([start, np.zeros_like(more)])
-        length = np.concatenate([np.minimum(length, day_length - start[: len(length)]), more])
-    opens, closes = calendar.opens.ravel()[cell], calendar.closes.ravel()[cell]
-    begin, end = np.maximum(start, opens), np.minimum(start + length, closes)
-    kept = (end > begin) & (opens >= 0)
-    base = cell[kept] * (4 * DAY)
-    begin, end, cell = base + begin[kept], base + end[kept], cell[kept]
-    order = np.argsort(begin, kind="stable")
-    begin, end, cell = begin[order], end[order], cell[order]
-    reach = np.maximum.accumulate(end) if len(end) else end
-    before = np.concatenate(([-1], reach[:-1]))[: len(end)]
-    added = np.maximum(end - np.maximum(begin, before), 0)
-    return np.bincount(cell, added, calendar.opens.size).astype(np.float64)
+    days = days.select(pl.col(n).cast(t) for n, t in DAYS.items())
+    return Use(days, changeovers, segments.by_hour(calendar, names), unclear)

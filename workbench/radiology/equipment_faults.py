@@ -49,7 +49,7 @@ def find_down_times(
     >>> dates = [dt.date(2024, 1, 1) + dt.timedelta(d) for d in range(60)]
     >>> exams = [10] * 20 + [0] * 30 + [10] * 10
     >>> days = pl.DataFrame({"device": "CT1", "date": dates, "exams": exams, "open_min": 720.0})
-    >>> use = Use(days, pl.DataFrame(), {})
+    >>> use = Use(days, pl.DataFrame(), pl.DataFrame(), {})
     >>> find_down_times(use).select("first_date", "days", "expected_exams").row(0)
     (datetime.date(2024, 1, 21), 30, 300.0)
     """

@@ -154,7 +154,7 @@ def write_records(rows: pl.LazyFrame, folder: Path | str, *, buckets: int | None
     Raises
     ------
     SiteError
-        If no row is left, an identifier is missing as a column, or the folder is not empty.
+        If an identifier is missing as a column, or the folder is not empty.
     """
     folder = Path(folder)
     schema = rows.collect_schema()
@@ -179,14 +179,7 @@ def write_records(rows: pl.LazyFrame, folder: Path | str, *, buckets: int | None
             pl.struct(IDENTIFIERS).hash(seed=0).rank("dense").cast(pl.UInt32).alias(EXAM),
             rest,
         ).collect()
-        if len(table):
-            table.write_parquet(folder / f"bucket-{number:04d}.parquet")
-    if not any(folder.iterdir()):
-        raise SiteError(
-            "No row is left",
-            where="records",
-            todo="Look at what the table holds, and at what was kept out of it",
-        )
+        table.write_parquet(folder / f"bucket-{number:04d}.parquet")
     return open_records(folder)
 
 
