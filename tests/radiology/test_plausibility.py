@@ -1,0 +1,114 @@
+"""Plausibility: each rule takes out what it names, counts it, and touches nothing else."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+import pytest
+
+from workbench.radiology.plausibility import LEFT_OUT, RULES, judge_plausibility
+
+AT = dt.datetime.combine(dt.date(2023, 5, 2), dt.time(9))
+NOW = AT + dt.timedelta(days=100)
+GOOD = {
+    "exam_uid": "1",
+    "patient_id": "a",
+    "exam_time": AT,
+    "exam_end_time": AT + dt.timedelta(minutes=12),
+    "age_years": 60.0,
+    "ctdivol_mgy": 9.0,
+    "dlp_mgy_cm": 300.0,
+    "agd_mgy": None,
+}
+
+
+def _table(*rows: Mapping[str, object]) -> pl.LazyFrame:
+    table = [{**GOOD, "exam_uid": str(i), **row} for i, row in enumerate(rows)]
+    return pl.LazyFrame(table, schema_overrides={"agd_mgy": pl.Float64()})
+
+
+BAD: list[tuple[str, dict[str, object]]] = [
+    ("no_identifier", {"patient_id": None}),
+    ("no_identifier", {"exam_uid": None}),
+    ("time_not_possible", {"exam_time": AT.replace(year=1900)}),
+    ("time_not_possible", {"exam_time": AT.replace(year=9999)}),
+    ("time_not_possible", {"exam_end_time": AT.replace(year=9999)}),
+    ("ends_before_start", {"exam_end_time": AT - dt.timedelta(minutes=1)}),
+    ("takes_too_long", {"exam_end_time": AT + dt.timedelta(hours=13)}),
+    ("age_not_possible", {"age_years": 155.0}),
+    ("age_not_possible", {"age_years": -1.0}),
+    ("negative_value", {"dlp_mgy_cm": -300.0}),
+    ("absurd_value", {"ctdivol_mgy": 1e6}),
+    ("absurd_value", {"agd_mgy": float("nan")}),
+]
+
+
+@pytest.mark.parametrize(("rule", "change"), BAD)
+def test_one_rule(rule: str, change: dict[str, object]) -> None:
+    judged = judge_plausibility(_table({}, change, {}), NOW)
+    counted = dict(judged.attrition().select("rule", "rows").iter_rows())
+    assert counted == dict.fromkeys(RULES, 0) | {rule: 1}
+    kept = judged.kept.collect()
+    assert len(kept) == (2 if rule in LEFT_OUT else 3)
+    good = kept.filter(pl.col("exam_uid") != "1").drop("exam_uid", "patient_id")
+    assert good.unique().height == 1
+    if rule not in LEFT_OUT:
+        row = kept.filter(pl.col("exam_uid") == "1").row(0, named=True)
+        (column,) = change
+        gone = {"exam_time", "exam_end_time"} if rule == "time_not_possible" else {column}
+        assert all(row[name] is None for name in gone)
+        assert {n: v for n, v in row.items() if n not in gone} == {
+            n: v for n, v in (GOOD | {"exam_uid": "1"}).items() if n not in gone
+        }
+
+
+def test_exams_that_stand_twice() -> None:
+    same, other = {"exam_uid": "7"}, {"exam_uid": "8"}
+    judged = judge_plausibility(_table(same, other, same, same, other | {"patient_id": "b"}), NOW)
+    counted = dict(judged.attrition().select("rule", "rows").iter_rows())
+    assert counted["duplicate_exam"] == 3  # two of exam 7, one of exam 8
+    assert counted["two_patients"] == 2
+    assert judged.kept.collect()["exam_uid"].to_list() == ["7"]
+
+
+def test_a_row_that_breaks_several_rules() -> None:
+    bad = {"age_years": -1.0, "ctdivol_mgy": -1.0, "dlp_mgy_cm": 1e9}
+    judged = judge_plausibility(_table(bad), NOW)
+    assert judged.rows.collect()["rules"].to_list() == [
+        ["age_not_possible", "negative_value", "absurd_value"]
+    ]
+
+
+def test_what_is_not_stated_is_not_wrong() -> None:
+    empty = dict.fromkeys(set(GOOD) - {"exam_uid", "patient_id"})
+    judged = judge_plausibility(
+        pl.concat([_table({}), _table(empty).cast(_table({}).collect_schema())]).with_columns(
+            exam_uid=pl.Series(["1", "2"])
+        ),
+        NOW,
+    )
+    assert judged.attrition()["rows"].sum() == 0
+
+
+def test_few_columns_are_enough() -> None:
+    judged = judge_plausibility(pl.LazyFrame({"exam_uid": ["1", "2"], "patient_id": ["a", None]}))
+    assert judged.attrition()["rows"].sum() == 1
+
+
+def test_a_million_rows_take_seconds() -> None:
+    n = 1_000_000
+    random = np.random.default_rng(1)
+    rows = pl.LazyFrame(
+        {
+            "exam_uid": np.arange(n).astype(str),
+            "patient_id": random.integers(0, n // 3, n).astype(str),
+            "age_years": random.uniform(0, 90, n),
+            "ctdivol_mgy": random.gamma(2, 5, n),
+        }
+    )
+    judged = judge_plausibility(rows)
+    assert judged.attrition()["rows"].sum() == 0
+    assert judged.kept.select(pl.len()).collect().item() == n

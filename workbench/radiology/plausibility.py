@@ -1,0 +1,184 @@
+"""Plausibility: which values of an acquisition can be believed; each rule is named and counted."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from workbench.dicom.rows import OLDEST
+from workbench.dose_reports.limits import EARLIEST, latest_time
+from workbench.dose_reports.resource_table import read_resource_table
+from workbench.radiology.equipment import LONGEST_MIN
+
+RULES: Mapping[str, str] = {
+    "no_identifier": "exam or patient is not stated: left out",
+    "two_patients": "two patients claim the exam: left out",
+    "duplicate_exam": "the exam stands before in the table, on the same device: left out",
+    "time_not_possible": "a time before 1980 or after the table was made: the times are missing",
+    "ends_before_start": "the exam ends before it starts: its end is missing",
+    "takes_too_long": "the exam takes longer than 12 hours: its end is missing",
+    "age_not_possible": "an age below 0 or above 130 years: it is missing",
+    "negative_value": "a number below 0: it is missing",
+    "absurd_value": "a number beyond the limits of doses: it is missing",
+}
+"""Rule -> what it does, in the order in which they are applied."""
+LEFT_OUT = ("no_identifier", "two_patients", "duplicate_exam")
+"""Rules by which a row is left out as a whole."""
+_ROW = "row number"
+ONE_ROW = ("exam_uid", "modality", "station", "device_serial")
+"""Columns that tell the rows of an exam apart: one of PET and CT has two."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Hold acquisitions after the rules.
+
+    Parameters
+    ----------
+    rows
+        All rows, with values that cannot be believed taken out, and `rules`: those that took
+        something out, or the row itself. A row without an exam is an exam of its own here; all
+        without a patient are of one patient, so that nothing is told of them.
+    kept
+        The rows that are not left out, without `rules`.
+    """
+
+    rows: pl.LazyFrame
+    kept: pl.LazyFrame
+
+    def attrition(self) -> pl.DataFrame:
+        """Return how many rows each rule touched.
+
+        Returns
+        -------
+        polars.DataFrame
+            rule, rows, what.
+        """
+        counted = self.rows.select(pl.col("rules").explode()).group_by("rules").agg(rows=pl.len())
+        found = dict(counted.collect().iter_rows())
+        rows = [(rule, int(found.get(rule, 0)), what) for rule, what in RULES.items()]
+        schema = {"rule": pl.String(), "rows": pl.Int64(), "what": pl.String()}
+        return pl.DataFrame(rows, schema, orient="row")
+
+
+def judge_plausibility(
+    table: pl.LazyFrame,
+    as_of: dt.datetime | None = None,
+    *,
+    one_row: Sequence[str] = ONE_ROW,
+) -> Judged:
+    """Apply the rules to acquisitions, or to another table with rows of exams.
+
+    Parameters
+    ----------
+    table
+        exam_uid, patient_id and any of the columns that the rules speak of, by the names of
+        `acquisitions.COLUMNS`.
+    as_of
+        When the table was made, by the clock of the devices; tomorrow by default.
+    one_row
+        Columns of which no two rows share all values, as far as they are there; of rows that do,
+        the first is kept.
+
+    Returns
+    -------
+    Judged
+
+    Examples
+    --------
+    >>> rows = pl.LazyFrame({"exam_uid": ["1", "1", "2"], "patient_id": ["a", "a", "b"],
+    ...                      "age_years": [40.0, 40.0, 155.0], "ctdivol_mgy": [9.0, 9.0, -1.0]})
+    >>> judged = judge_plausibility(rows)
+    >>> judged.attrition().filter(pl.col("rows") > 0)["rule"].to_list()
+    ['duplicate_exam', 'age_not_possible', 'negative_value']
+    >>> judged.kept.collect().rows()
+    [('1', 'a', 40.0, 9.0), ('2', 'b', None, None)]
+    """
+    held = list(table.collect_schema())
+    again, claimed = _find_repeated(table, [name for name in one_row if name in held])
+    table = table.with_row_index(_ROW)
+    key = pl.col("exam_uid").hash(seed=0)
+    named = pl.col("exam_uid").is_not_null() & pl.col("patient_id").is_not_null()
+    never = pl.lit(value=False)
+    broken = {
+        "no_identifier": ~named,
+        "two_patients": named & (key.is_in(claimed.implode()) if len(claimed) else never),
+        "duplicate_exam": pl.col(_ROW).is_in(again.implode()) if len(again) else never,
+    }
+    changed: dict[str, pl.Expr] = {}
+    if "exam_time" in held:
+        broken |= _time_rules(held, as_of or latest_time())
+        wrong_time = broken["time_not_possible"]
+        changed["exam_time"] = pl.when(~wrong_time).then("exam_time")
+        if "exam_end_time" in held:
+            wrong = wrong_time | broken["ends_before_start"] | broken["takes_too_long"]
+            changed["exam_end_time"] = pl.when(~wrong).then("exam_end_time")
+    if "age_years" in held:
+        good = pl.col("age_years").is_between(0, OLDEST)
+        broken["age_not_possible"] = ~good
+        changed["age_years"] = pl.when(good).then("age_years")
+    low, high = [], []
+    for column, least, most in _limits(held):
+        value = pl.col(column)
+        changed[column] = pl.when(value.is_between(least, most)).then(value)
+        low.append((value < least) & (value < 0))
+        high.append((value > most) | ((value < least) & (value >= 0)) | value.is_nan())
+    if low:
+        broken |= {
+            "negative_value": pl.any_horizontal(low),
+            "absurd_value": pl.any_horizontal(high),
+        }
+    flags = [
+        pl.when(broken[rule].fill_null(value=False)).then(pl.lit(rule))
+        for rule in RULES
+        if rule in broken
+    ]
+    rules = pl.concat_list(flags).list.drop_nulls()
+    stand_in = pl.format("no exam, row {}", _ROW)
+    rows = table.with_columns(**changed, rules=rules).with_columns(
+        exam_uid=pl.coalesce(pl.col("exam_uid").cast(pl.String), stand_in),
+        patient_id=pl.col("patient_id").cast(pl.String).fill_null("no patient"),
+    )
+    left_out = pl.any_horizontal(broken[rule].fill_null(value=False) for rule in LEFT_OUT)
+    kept = table.filter(~left_out).with_columns(**changed)
+    return Judged(rows.drop(_ROW), kept.drop(_ROW))
+
+
+def _find_repeated(table: pl.LazyFrame, one_row: list[str]) -> tuple[pl.Series, pl.Series]:
+    """Return the numbers of rows that repeat one, and hashes of exams that two patients claim."""
+    named = table.with_row_index(_ROW).drop_nulls(["exam_uid", "patient_id"])
+    others = [pl.col(name).hash(seed=0) for name in one_row if name != "exam_uid"]
+    hashes = {name: pl.col(f"{name}_{kind}").hash(seed=0)
+              for name, kind in (("exam", "uid"), ("patient", "id"))}  # fmt: skip
+    several = (
+        named.select(_ROW, *others, **hashes)
+        .filter(pl.col("exam").is_duplicated())
+        .sort(_ROW)
+        .collect()
+    )
+    first = several.drop(_ROW, "patient").to_struct().is_first_distinct()
+    claims = several.group_by("exam").agg(several=pl.col("patient").n_unique() > 1)
+    return several[_ROW].filter(~first), claims.filter("several")["exam"]
+
+
+def _time_rules(held: list[str], latest: dt.datetime) -> dict[str, pl.Expr]:
+    start = pl.col("exam_time")
+    wrong = ~start.is_between(EARLIEST, latest)
+    if "exam_end_time" not in held:
+        return {"time_not_possible": wrong}
+    minutes = (pl.col("exam_end_time") - start).dt.total_seconds() / 60
+    end_wrong = ~pl.col("exam_end_time").is_between(EARLIEST, latest + dt.timedelta(days=1))
+    wrong = wrong.fill_null(value=False) | end_wrong.fill_null(value=False)
+    return {
+        "time_not_possible": wrong,
+        "ends_before_start": ~wrong & (minutes < 0),
+        "takes_too_long": ~wrong & (minutes > LONGEST_MIN),
+    }
+
+
+def _limits(held: list[str]) -> list[tuple[str, float, float]]:
+    table = read_resource_table("dose_limits").select("column", "low", "high")
+    return [(c, float(low), float(high)) for c, low, high in table.iter_rows() if c in held]
