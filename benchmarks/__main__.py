@@ -10,7 +10,7 @@ from rich.table import Table
 
 from benchmarks.row import Row
 
-MODULES = ("commands", "dashboard", "exams", "scan", "volume", "walk")
+MODULES = ("city_making", "commands", "dashboard", "dose", "exams", "scan", "volume", "walk")
 
 
 def main(names: list[str]) -> int:

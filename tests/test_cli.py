@@ -117,7 +117,7 @@ def test_a_run_says_where_it_is_kept_and_how_far_the_data_was_understood(tmp_pat
     assert "were understood" not in done.stdout
     assert "MARKER" not in done.stdout
     assert "\t1 ran\n" in done.stdout
-    assert done.stdout.index("1 ran") < done.stdout.index(" papermill ")
+    assert "papermill" not in done.stdout
     preview = workbench("release", *words, "--dry-run", cwd=tmp_path)
     assert "age_years\t473\t33\t" in preview.stdout
 
@@ -413,7 +413,7 @@ def test_a_new_site_asks_on_a_terminal(tmp_path):
 
 def test_datasets_and_check_print_one_document():
     sites, _ = document("datasets")
-    assert {"site": "cmmd", "kind": "public"}.items() <= sites[0].items()
+    assert any({"site": "cmmd", "kind": "public"}.items() <= site.items() for site in sites)
     found, said = document("check", "studies/imaging_service")
     assert found["study"] == "imaging_service"
     assert not [f for f in found["findings"] if f["level"] == "fail"]

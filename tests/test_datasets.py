@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 
 from tests.test_conventions import ROOT
-from workbench.datasets import list_sites
+from workbench.datasets import build_dataset, list_sites
+from workbench.errors import UsageError
 
 CARDS = sorted((ROOT / "datasets" / "idc").glob("*/card.md"))
 
@@ -57,3 +58,18 @@ def test_card_cites_the_collection_as_its_publisher_asks(card: Path):
     (pin,) = [pin for pin in pins if pin["id"] == name]
     assert pin["citation"] == asked.replace("*", "")
     assert source["license"]["license_short_name"] in text
+
+
+def test_a_recipe_is_found_by_its_name(tmp_path: Path):
+    folder = tmp_path / "datasets"
+    (folder / "a_city").mkdir(parents=True)
+    (folder / "a_city" / "recipe.py").write_text(
+        "import pathlib\n"
+        "def main(arguments):\n"
+        "    pathlib.Path(__file__).with_name('made').write_text(' '.join(arguments))\n"
+    )
+    build_dataset(folder, "a_city", 0.05)
+    assert (folder / "a_city" / "made").read_text() == "--scale 0.05"
+    with pytest.raises(UsageError, match="no recipe of 'acity'") as caught:
+        build_dataset(folder, "acity", 0.05)
+    assert "a_city" in str(caught.value.todo)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
-from workbench.errors import SiteError
+from workbench.errors import SiteError, UsageError, show, suggest
 from workbench.site import Site, read_site
 
 
@@ -32,6 +33,34 @@ def list_sites(root: Path) -> dict[str, Site]:
             )
         found[site.id] = site
     return found
+
+
+def build_dataset(folder: Path, name: str, scale: float) -> None:
+    """Make the tables of pretend institutions by their recipe; what is made already stays.
+
+    Parameters
+    ----------
+    folder
+        The `datasets/` folder.
+    name
+        Name of the folder in it that holds `recipe.py`.
+    scale
+        Share of it to make, 0.001 to 1.
+
+    Raises
+    ------
+    UsageError
+        If there is no such recipe, or it cannot be made at this scale.
+    """
+    recipe = folder / name / "recipe.py"
+    known = sorted(path.parent.name for path in folder.glob("*/recipe.py"))
+    if name not in known:
+        raise UsageError(
+            f"There is no recipe of {show(name)!r}",
+            where=show(str(folder), 200),
+            todo=suggest(name, known),
+        )
+    runpy.run_path(str(recipe))["main"](["--scale", str(scale)])
 
 
 def datasets_of(folder: Path) -> Path:
