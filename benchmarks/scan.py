@@ -1,4 +1,4 @@
-"""Scan: 4,096 CT files to a table of their headers in Parquet, beside other readers.
+"""Scan: 4,096 CT files to a table of their headers in Parquet, and to a catalog, beside others.
 
 Each measurement runs in a process of its own on one processor, with the libraries imported, the
 compiled code loaded and the files in the page cache. It is processor time, which on one processor
@@ -8,6 +8,7 @@ compared with those that pydicom reads.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -35,22 +36,24 @@ def run() -> list[Row]:
         folder = Path(name)
         write_tree(folder)
         compare(folder)
-        everyone = ("ours", "first-bytes", "pydicom", *PEERS)
+        everyone = ("headers", "catalog", "first-bytes", "pydicom", *PEERS)
         # Taken in turns, so that a busy machine slows all.
         taken = [{who: measure(who, folder) for who in everyone} for _ in range(REPEATS)]
         best = {who: min(t[who] for t in taken) for who in everyone}
         cold = measure("cold", folder)
     unit = "µs"
     fastest = min(PEERS, key=lambda who: best[who])
+    rows = []
+    for ours, name in (("headers", "header to Parquet"), ("catalog", "scan to a catalog")):
+        own = best[ours]
+        rows += [
+            Row(f"{name}, a file, beside pydicom", own, best["pydicom"], 1 / 40, unit),
+            Row(f"the same beside {fastest}, the fastest peer", own, best[fastest], 1 / 4, unit),
+            Row("the same beside reading 16 KB a file", own, best["first-bytes"], 8, unit),
+        ]
     return [
-        Row(
-            "header to Parquet, a file, beside pydicom", best["ours"], best["pydicom"], 1 / 40, unit
-        ),
-        Row(
-            f"the same beside {fastest}, the fastest peer", best["ours"], best[fastest], 1 / 4, unit
-        ),
+        *rows,
         *(Row(f"{who} itself", best[who], None, None, unit) for who in PEERS),
-        Row("the same beside reading 16 KB a file", best["ours"], best["first-bytes"], 8, unit),
         Row(f"compiling for the first time, {FILES:,} files", cold * FILES / 1e6),
     ]
 
@@ -93,19 +96,24 @@ def listed(folder: Path) -> tuple[list[str], list[int]]:
     return [str(p.relative_to(folder)) for p in files], [p.stat().st_size for p in files]
 
 
-def _work(who: str, folder: Path, out: Path) -> tuple[Callable[[], None], int]:
+def _work(who: str, folder: Path, out: Path) -> tuple[Callable[[], object], int]:
     """Return what is measured, and the number of files it reads."""
     paths, sizes = listed(folder)
     whole = [str(folder / path) for path in paths]
-    if who in ("ours", "cold"):
+    if who in ("headers", "cold"):
         from workbench.dicom.headers import read_headers
 
-        def ours() -> None:
+        def headers() -> None:
             read_headers(paths, sizes, root=folder)[0].write_parquet(out)
 
         if who == "cold":
             import numba  # noqa: F401
-        return ours, len(paths)
+        return headers, len(paths)
+    if who == "catalog":
+        from workbench.catalog.scan import scan
+
+        number = itertools.count()
+        return lambda: scan(folder, out.with_name(f"catalog-{next(number)}")), len(paths)
     if who == "first-bytes":
 
         def first_bytes() -> None:

@@ -103,6 +103,48 @@ def test_the_site_file_of_the_readme_is_a_site(tmp_path):
     assert read_site(tmp_path / "site.toml").kind == "real"
 
 
+def table(head: str) -> list[list[str]]:
+    """Return the cells of the table of the README that has this head."""
+    rows = README.read_text().split(f"\n| {head} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
+
+
+def test_the_readme_lists_every_reason_of_a_scan_in_its_own_words():
+    from workbench.dicom.refusals import REASONS
+
+    assert [(code.strip("` "), because) for code, because in table("refused | because")] == list(
+        REASONS.items()
+    )
+
+
+def test_the_readme_lists_every_kind_of_archive_with_keys_that_exist():
+    from workbench.archive.archive import KINDS
+    from workbench.archive.dicomweb import DicomwebTable
+    from workbench.archive.dimse import DimseTable
+
+    rows = {row[0].strip("`"): row for row in table("kind | what it is | PLACE | keys")}
+    assert rows.keys() == KINDS.keys()
+    servers = {"dicomweb": DicomwebTable.model_fields, "dimse": DimseTable.model_fields}
+    for kind, fields in servers.items():
+        assert set(re.findall(r"`(\w+)", rows[kind][3])) <= fields.keys()
+        needed = {name for name, field in fields.items() if field.is_required()}
+        assert needed <= set(re.findall(r"`(\w+)", rows[kind][3]))
+    shared = set(re.findall(r"`(\w+)", "".join(row[0] for row in table("key | what it names"))))
+    assert shared <= servers["dicomweb"].keys()
+    assert shared - servers["dimse"].keys() == {"verify"}
+
+
+def test_the_readme_lists_options_of_volumes_that_exist():
+    from inspect import signature
+
+    from workbench.imaging.volume import load_volume, open_volume
+
+    for option, _ in table("option | what it does"):
+        name = option.strip("`").split("=")[0]
+        assert name in signature(open_volume).parameters, option
+        assert name in signature(load_volume).parameters, option
+
+
 def test_messages_name_only_commands_that_exist():
     for path in tracked("workbench/*.py"):
         named = set(re.findall(r"[`']workbench ([a-z]+)", path.read_text()))

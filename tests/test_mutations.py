@@ -1,8 +1,10 @@
 """Broken files among healthy ones: refused by name, and nothing else changes."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from collections import Counter
 
 import polars as pl
@@ -10,6 +12,7 @@ import pytest
 
 from tests.imaging.mutations import WAYS, find_healthy, write_archive, write_healthy
 from workbench.catalog.catalog import open_catalog
+from workbench.dicom.headers import read_headers
 from workbench.dicom.refusals import REASONS
 from workbench.errors import REFUSALS
 
@@ -84,21 +87,38 @@ def test_healthy_files_are_read_as_without_the_others(read):
 
 
 def _scan(folder, out):
+    """Scan in one process, and return its exit code and the most memory a process of it took."""
     command = [sys.executable, "-m", "workbench", "scan", str(folder), "--out", str(out), "--json"]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)  # with those that it waited for
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, used.ru_maxrss / 1024
 
 
 @pytest.fixture(scope="module")
 def scanned(archive):
-    """Return the exit codes of the scans of both folders, and their catalogs."""
+    """Return the exit codes of the scans of both folders, their catalogs, and the memory (MiB)."""
     names = ("healthy", "mixed")
     done = {name: _scan(archive / name, archive / f"{name}_catalog") for name in names}
     catalogs = {name: open_catalog(archive / f"{name}_catalog") for name in names}
-    return {name: run.returncode for name, run in done.items()}, catalogs
+    return {n: code for n, (code, _) in done.items()}, catalogs, max(m for _, m in done.values())
+
+
+def test_a_scan_takes_little_memory_and_time_a_file(archive, scanned):
+    assert scanned[2] < MOST_MIB
+    slow = {}
+    for path in sorted((archive / "mixed").iterdir()):
+        start = time.monotonic()
+        rows, refused = read_headers([path.name], [path.stat().st_size], root=path.parent)
+        taken = time.monotonic() - start
+        assert len(rows) + len(refused) == 1
+        if taken > LONGEST_S:
+            slow[path.name] = taken
+    assert not slow
 
 
 def test_a_scan_finishes_with_refusals(archive, scanned):
-    codes, catalogs = scanned
+    codes, catalogs, _ = scanned
     assert codes == {"healthy": 0, "mixed": REFUSALS}
     names = {path.name for path in (archive / "mixed").iterdir()}
     rows = catalogs["mixed"].instances().collect()["path"].to_list()
@@ -108,7 +128,7 @@ def test_a_scan_finishes_with_refusals(archive, scanned):
 
 
 def test_a_scan_finds_of_healthy_files_what_it_finds_without_the_others(scanned):
-    _, catalogs = scanned
+    catalogs = scanned[1]
     with_others, alone = (
         catalogs[name].instances().filter(pl.col("path").str.starts_with("healthy")).collect()
         for name in ("mixed", "healthy")

@@ -146,7 +146,7 @@ def test_all_problems_are_listed_together(folder):
 
 
 WRONG = [
-    (('version = "0.1.0"', "version = 1"), "study.version", "valid string"),
+    (('version = "0.1.0"', "version = 1"), "study.version", "a text in quotes"),
     (('id = "new_study"', 'id = "Mine"'), "study.id", "cannot be a name"),
     (('id = "mine"', 'id = "{{mine}}"'), "study.id", "cannot be a name"),
     (('id = "mine"', 'id = "$(reboot)"'), "study.id", "cannot be a name"),
@@ -165,7 +165,7 @@ WRONG = [
     (("default = 10", "default = nan"), "parameters.rows_shown", "not a whole number"),
     (("threshold = 10", "threshold = 9"), "policy", "looser than the floor of 10"),
     (("rounding = 5", "rounding = 1"), "policy", "looser than the floor of 5"),
-    (("threshold = 10", "threshold = true"), "policy.threshold", "valid integer"),
+    (("threshold = 10", "threshold = true"), "policy.threshold", "a whole number"),
     (("threshold = 10", "treshold = 10"), "policy.treshold", "Did you mean 'threshold'"),
     (("edges = [0, 18, 40, 65]", "edges = [0, 40, 18]"), "dimensions.age_band", "do not increase"),
     (("edges = [0, 18, 40, 65]", "edges = [0, nan]"), "dimensions.age_band", "finite"),

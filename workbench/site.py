@@ -13,13 +13,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from workbench.definition.archive_table import find_archive_problems
 from workbench.definition.declaration import (
     LANGUAGES,
     Declared,
     Line,
     Name,
     Texts,
-    is_name,
     is_printable,
     read_toml,
     refusal,
@@ -42,6 +42,8 @@ SCANNED = ("folder", "dicomweb", "dimse")
 """Kinds of archive that a run reads by their catalog."""
 CATALOG = "catalog"
 """Folder of the catalog where site.toml names none."""
+SCHEDULER = r"^(tcp|tls)://[A-Za-z0-9.\[\]:_-]{1,253}$"
+ADDRESS = '"tcp://host:port" or "tls://host:port"'
 
 
 def _check_place(text: str) -> str:
@@ -86,9 +88,7 @@ class SiteTable(Declared):
 class DaskTable(Declared):
     """Table `[dask]`: a scheduler that runs, or workers to start."""
 
-    scheduler: Annotated[str, Field(pattern=r"^(tcp|tls)://[A-Za-z0-9.\[\]:_-]{1,253}$")] | None = (
-        None
-    )
+    scheduler: Annotated[str, Field(pattern=SCHEDULER, description=ADDRESS)] | None = None
     workers: Annotated[int, Field(ge=1, le=1024)] | None = None
     processes: bool = True
 
@@ -262,10 +262,11 @@ class Site(Displayed):
         found = Findings()
         for key, found_there in self.stamps().items():
             if found_there == "absent":
-                scanned = key == "archive.catalog"
-                what = "There is no catalog" if scanned else "There is nothing here"
-                todo = "Run 'workbench scan site.toml'" if scanned else "Correct the path"
-                found.append(Finding("fail", "paths", what, f"site.toml, {key}", todo=todo))
+                rule, what, todo = "paths", "There is nothing here", "Correct the path"
+                if key == "archive.catalog":
+                    rule, what = "catalog", "There is no catalog"
+                    todo = "Run 'workbench scan site.toml'"
+                found.append(Finding("fail", rule, what, f"site.toml, {key}", todo=todo))
         if self.kind == "real" and _in_work_tree(self.path):
             what = "A real site may not lie in a git work tree: 'git add' would commit patients"
             todo = "Move it outside of the repository"
@@ -341,12 +342,7 @@ def read_site(path: Path | str) -> Site:
 
 
 def _cross_problems(file: SiteFile, path: Path) -> list[Finding]:
-    found = []
-    kind = file.archive.get("kind")
-    if not isinstance(kind, str) or not is_name(kind):
-        found.append(
-            problem("The archive has no kind", f"{path.name}, archive.kind", 'Write kind = "table"')
-        )
+    found = find_archive_problems(file.archive, path.name)
     columns = [entry.column for entry in file.cannot_answer]
     found += [
         problem(f"The column {c!r} stands twice", f"{path.name}, cannot_answer.{c}", "Remove one")
@@ -354,7 +350,8 @@ def _cross_problems(file: SiteFile, path: Path) -> list[Finding]:
     ]
     for key, place in _places(file):
         if not isinstance(place, str) or not is_printable(place) or not place:
-            found.append(problem("The value is no path", f"{path.name}, {key}", "Write one text"))
+            todo = "Write a path in quotes"
+            found.append(problem("The value is no path", f"{path.name}, {key}", todo))
         # A declaration that travels in a repository must not reach into the reader's machine.
         elif file.site.kind != "real" and not _inside(path.parent, place):
             found.append(

@@ -1,5 +1,6 @@
 """Scans of a server that is stopped, changes, and gives what nobody can read."""
 
+import errno
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from workbench.archive.instance_json import read_instances
 from workbench.archive.server_listing import UNLISTED, ListedExam, make_mark
 from workbench.archive.server_reader import NOT_GIVEN, UNLISTED_READ, ExamRead, name_of
 from workbench.archive.server_scan import scan_server
+from workbench.catalog.catalog import open_catalog
 from workbench.dicom.refusals import Refused
 from workbench.errors import SiteError
 
@@ -147,6 +149,40 @@ def test_an_empty_server_has_an_empty_catalog(tmp_path):
     catalog = scan(Server({}), tmp_path)
     assert catalog.counts["instances"] == 0
     assert catalog.instances().collect().is_empty()
+
+
+def test_a_server_that_lists_no_exam_any_more_is_refused(tmp_path):
+    server = Server(make(3))
+    first = scan(server, tmp_path)
+    server.exams.clear()
+    with pytest.raises(SiteError, match="no exam any more, the catalog 9 instances"):
+        scan(server, tmp_path)
+    assert rows(open_catalog(tmp_path)).equals(rows(first))
+    assert scan_server(server, Path(ROOT), tmp_path, emptied=True).counts["instances"] == 0
+
+
+@pytest.mark.parametrize("where", ["list_exams", "read_exam"])
+def test_a_connection_that_breaks_is_said_of_the_server(tmp_path, where):
+    server = Server(make(3))
+
+    def broken(*_):
+        raise ConnectionResetError(errno.ECONNRESET, "MARKER")
+
+    setattr(server, where, broken)
+    with pytest.raises(SiteError, match="archive cannot be read: Connection reset") as caught:
+        scan(server, tmp_path)
+    assert caught.value.where == ROOT
+    assert "MARKER" not in str(caught.value)
+
+
+def test_a_damaged_catalog_of_a_server_is_made_anew(tmp_path):
+    server = Server(make(3))
+    first = scan(server, tmp_path)
+    first.partitions[0].write_bytes(first.partitions[0].read_bytes()[:-20])
+    again = scan(server, tmp_path)
+    assert len(server.read) == 3
+    assert again.notes == ("The last catalog was damaged: everything was read anew",)
+    assert again.fingerprint() == first.fingerprint()
 
 
 def test_an_instance_of_two_exams_is_refused_in_both(tmp_path):

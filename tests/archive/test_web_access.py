@@ -40,6 +40,12 @@ def test_a_declaration_that_cannot_be_is_refused(tmp_path, change, words):
     assert "hush" not in str(caught.value)
 
 
+def test_a_file_that_is_no_certificate_is_refused(tmp_path):
+    (tmp_path / "ca.pem").write_text("no certificate")
+    with pytest.raises(SiteError, match="no certificate that can be read"):
+        read_dicomweb(GOOD | {"ca_file": "ca.pem"}, tmp_path)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
 def test_a_server_on_this_machine_may_do_without(tmp_path, host):
     read_dicomweb(GOOD | {"url": f"http://{host}:8042/dicom-web", **SECRET}, tmp_path)

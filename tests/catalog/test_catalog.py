@@ -11,7 +11,8 @@ from polars.testing import assert_frame_equal
 from tests.imaging.images import ROOT as UID
 from tests.imaging.images import write_image
 from workbench.archive.archive import KEYWORDS, open_archive
-from workbench.catalog.catalog import CATALOG, open_catalog
+from workbench.catalog.catalog import open_catalog
+from workbench.catalog.record import CATALOG
 from workbench.catalog.scan import scan
 from workbench.errors import ImageError, SiteError
 from workbench.imaging.volume import open_volume
@@ -65,6 +66,18 @@ def test_its_card_holds_counts_and_no_patient(archive, tmp_path):
     assert "MARKER" not in (tmp_path / "catalog" / CATALOG).read_text()
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
+def test_a_modality_that_is_none_is_counted_and_not_shown(archive, tmp_path):
+    for number, text in enumerate(["MARKER-X", "ct", "MARKER ANNA", ""], start=20):
+        write_image(archive / f"odd{number}", number, patient="P", exam=3, Modality=text)
+    catalog = scan(archive, tmp_path / "catalog")
+    assert catalog.modalities == {"CT": 6, "other": 3, "MR": 1, "": 1}
+    assert "CT 6, other 3, MR 1, not stated 1" in repr(catalog)
+    assert "MARKER" not in repr(catalog) + (tmp_path / "catalog" / CATALOG).read_text()
+    rows = catalog.instances().filter(pl.col("modality").str.starts_with("MARKER")).collect()
+    assert len(rows) == 2  # as it is stored, in the tables alone
+
+
 def test_the_files_of_a_series_open_as_a_volume(archive, tmp_path, site):
     scan(archive, tmp_path / "catalog")
     files = open_archive(site).open_series(f"{UID}.1.1")
@@ -93,12 +106,10 @@ def test_a_series_that_several_claim_is_opened_by_its_exam_alone(archive, tmp_pa
         scan(archive, tmp_path / "catalog").series_files(f"{UID}.9", f"{UID}.5")
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "[]", "3", '{"format": 1}'])
-def test_what_is_no_catalog_is_refused(tmp_path, text):
-    if text is not None:
-        (tmp_path / CATALOG).write_text(text)
-    with pytest.raises(SiteError, match="no catalog"):
-        open_catalog(tmp_path)
+def test_what_is_no_catalog_is_refused(tmp_path):
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(SiteError, match="no catalog"):
+            open_catalog(folder)
 
 
 def test_a_catalog_of_another_version_says_what_to_do(archive, tmp_path, site):

@@ -9,8 +9,10 @@ import zipfile
 
 import pytest
 
+from tests.dicom.test_careful import slow_file
 from tests.imaging.images import write_image
-from workbench.catalog.members import copy_member, read_members
+from workbench.catalog import members
+from workbench.catalog.members import MOST_MEMBERS, copy_member, read_members
 from workbench.dicom.header import read_header
 from workbench.dicom.inflation import ALWAYS_INFLATED
 from workbench.dicom.refusals import UnreadableFile
@@ -29,7 +31,7 @@ def pack(path, members, kind=zipfile.ZIP_DEFLATED):
 
 
 def read(path):
-    found = read_members(path, path.name, 7, read_header)
+    found = read_members(path.parent, path.name, 7)
     reasons = {r.path: (r.reason, r.detail) for r in found.refused}
     assert found.members == len(found.rows) + len(found.refused)
     return found, reasons
@@ -97,13 +99,33 @@ def test_encrypted_repeated_and_broken_members_are_refused_alone(tmp_path, image
     assert reasons == {"b.zip!one": ("duplicate", "a second member of this name")}
 
 
+def test_members_that_take_too_long_together_cost_the_zip_file(tmp_path, image, monkeypatch):
+    path = pack(tmp_path / "a.zip", [("1", image), ("2", slow_file())], zipfile.ZIP_STORED)
+    found = read_members(tmp_path, "a.zip", 7, seconds=1.5)
+    assert [(r.path, r.reason) for r in found.refused] == [("a.zip!2", "too_slow")]
+    assert len(found.rows) == 1
+    monkeypatch.setattr(members, "SLOWEST", 2**40)
+    with pytest.raises(UnreadableFile, match="too_slow: its members together"):
+        read_members(tmp_path, path.name, 7, seconds=1.5)
+
+
+def test_a_list_of_very_many_members_is_refused_whole(tmp_path, image):
+    content = pack(tmp_path / "a.zip", [("1", b"")]).read_bytes()
+    entry = content[content.index(b"PK\x01\x02") : content.index(b"PK\x05\x06")]
+    count = MOST_MEMBERS + 1
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 65535, 65535, len(entry) * count, 0, 0)
+    (tmp_path / "a.zip").write_bytes(entry * count + end)
+    with pytest.raises(UnreadableFile, match="too_big: a zip file of more than"):
+        read(tmp_path / "a.zip")
+
+
 def test_what_is_no_zip_file_is_refused_whole(tmp_path):
     for content in (b"", b"PK\x03\x04", os.urandom(1000)):
         (tmp_path / "a.zip").write_bytes(content)
         with pytest.raises(UnreadableFile, match="not a zip file"):
             read(tmp_path / "a.zip")
-    with pytest.raises(UnreadableFile, match="vanished"):
-        read_members(tmp_path / "absent.zip", "absent.zip", 0, read_header)
+    with pytest.raises(UnreadableFile, match="unreadable: No such file"):
+        read_members(tmp_path, "absent.zip", 0)
     with pytest.raises(UnreadableFile, match="no such member"):
         copy_member(tmp_path, f"{pack(tmp_path / 'b.zip', []).name}!x", io.BytesIO())
 

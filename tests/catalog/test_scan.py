@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -125,7 +126,7 @@ def test_what_is_unchanged_is_not_read_and_nothing_is_written(archive, tmp_path,
     first = scan(archive, tmp_path / "catalog")
     before = content(tmp_path / "catalog")
     stamp = (tmp_path / "catalog/catalog.json").stat()
-    monkeypatch.setattr(scanning, "read_batch", None)  # it would fail
+    monkeypatch.setattr(scanning, "read_named", None)  # it would fail
     steps = []
     again = scan(archive, tmp_path / "catalog", progress=steps.append)
     assert content(tmp_path / "catalog") == before
@@ -210,11 +211,40 @@ def test_rows_in_many_buckets_are_those_of_one(archive, tmp_path, monkeypatch):
     assert len(small.partitions) == 1
 
 
+def test_an_archive_that_is_empty_all_at_once_is_refused(archive, tmp_path):
+    first = scan(archive, tmp_path / "catalog")
+    archive.rename(tmp_path / "mounted")
+    archive.mkdir()
+    (archive / "lost+found").symlink_to("nowhere")  # listed, and nothing to read
+    with pytest.raises(SiteError) as caught:
+        scan(archive, tmp_path / "catalog")
+    assert str(caught.value).startswith(
+        "The archive holds no file any more, the catalog 12 instances\n"
+    )
+    assert "--emptied" in caught.value.todo
+    assert_frame_equal(
+        open_catalog(tmp_path / "catalog").instances().collect(), first.instances().collect()
+    )
+    (archive / "lost+found").unlink()
+    # Neither is a catalog believed to be empty that cannot be read any more.
+    record = tmp_path / "catalog/catalog.json"
+    whole = record.read_text()
+    record.write_text(whole.replace('"rows": 12', '"rows": 13'))
+    with pytest.raises(SiteError, match="the catalog 12 instances"):
+        scan(archive, tmp_path / "catalog")
+    record.write_text(whole)
+    archive.rmdir()
+    (tmp_path / "mounted").rename(archive)
+    assert scan(archive, tmp_path / "catalog").fingerprint() == first.fingerprint()
+
+
 def test_an_archive_that_was_emptied_is_an_empty_catalog(archive, tmp_path):
     scan(archive, tmp_path / "catalog")
     shutil.rmtree(archive)
     archive.mkdir()
-    catalog = scan(archive, tmp_path / "catalog")
+    catalog = scan(archive, tmp_path / "catalog", emptied=True)
+    check(catalog)
+    assert scan(archive, tmp_path / "catalog").counts == catalog.counts
     check(catalog)
     assert set(catalog.counts.values()) == {0}
     check(scan(archive, tmp_path / "new"))
@@ -277,15 +307,14 @@ def test_duplicates_of_the_same_content_are_one_row_of_other_content_none(archiv
     catalog = scan(archive, tmp_path / "catalog")
     check(catalog)
     found = {p: d for p, (r, d) in reasons(catalog).items() if r == "duplicate"}
-    same, other = "same content as a file of the catalog", "other content"
     assert found == {
-        "p0/z-copy.dcm": same,
-        "p0/a-link.dcm": same,  # p0/2.dcm is before it
-        "p0/a.zip!3": same,  # p0/3.dcm is before it
-        "p1/1.dcm": other,
-        "p2/other.dcm": other,
-        "p1/2.dcm": other,
-        "p2/longer.dcm": other,
+        "p0/z-copy.dcm": "same content as p0/1.dcm",
+        "p0/a-link.dcm": "same content as p0/2.dcm",
+        "p0/a.zip!3": "same content as p0/3.dcm",
+        "p1/1.dcm": "other content than p2/other.dcm",
+        "p2/other.dcm": "other content than p1/1.dcm",
+        "p1/2.dcm": "other content than p2/longer.dcm",
+        "p2/longer.dcm": "other content than p1/2.dcm",
     }
     # What was set aside comes back when the other is gone, and is not read again.
     (archive / "p0/1.dcm").unlink()
@@ -297,6 +326,18 @@ def test_duplicates_of_the_same_content_are_one_row_of_other_content_none(archiv
     assert_frame_equal(
         again.instances().collect(), scan(archive, tmp_path / "fresh").instances().collect()
     )
+
+
+def test_of_three_duplicates_each_names_one_with_other_content(archive, tmp_path):
+    shutil.copy(archive / "p1/1.dcm", archive / "p1/a-copy.dcm")
+    write_image(archive / "p2/other.dcm", 1, patient="P2", exam=2, pixel=9)
+    catalog = scan(archive, tmp_path / "catalog")
+    check(catalog)
+    assert {p: d for p, (r, d) in reasons(catalog).items() if r == "duplicate"} == {
+        "p1/1.dcm": "other content than p2/other.dcm",
+        "p1/a-copy.dcm": "other content than p2/other.dcm",
+        "p2/other.dcm": "other content than p1/1.dcm",
+    }
 
 
 def test_contents_are_compared_once(archive, tmp_path, monkeypatch):
@@ -469,7 +510,7 @@ def test_killed_at_any_moment_with_processes_it_goes_on(tmp_path):
 
 def test_a_file_that_ends_its_process_is_refused_alone(archive, tmp_path, monkeypatch):
     # The process reads what this test's module gives it: a reader that dies of one file.
-    monkeypatch.setattr(scanning, "read_batch", die_of_one)
+    monkeypatch.setattr(scanning, "read_named", die_of_one)
     monkeypatch.setattr(scanning, "FEW", 0)
     catalog = scan(archive, tmp_path / "catalog", workers=2)
     check(catalog)
@@ -515,25 +556,53 @@ def test_places_that_cannot_be_are_refused(archive, tmp_path):
 def test_an_archive_that_moved_is_not_read_again(archive, tmp_path, monkeypatch):
     scan(archive, tmp_path / "catalog")
     archive.rename(tmp_path / "moved")
-    monkeypatch.setattr(scanning, "read_batch", None)
+    monkeypatch.setattr(scanning, "read_named", None)
     catalog = scan(tmp_path / "moved", tmp_path / "catalog")
     check(catalog)
     assert open_catalog(tmp_path / "catalog").root == tmp_path / "moved"
 
 
+def test_an_archive_restored_to_another_disk_is_the_same(archive, tmp_path):
+    first = scan(archive, tmp_path / "catalog")
+    shutil.copytree(archive, tmp_path / "restored")  # with times, and other inodes
+    shutil.rmtree(archive)
+    for number in range(30, 60):  # it grew meanwhile
+        write_image(tmp_path / f"restored/p7/{number}.dcm", number, patient="P7", exam=7)
+    catalog = scan(tmp_path / "restored", tmp_path / "catalog")
+    check(catalog)
+    assert catalog.counts["instances"] == first.counts["instances"] + 30
+
+
+@pytest.mark.parametrize("told", ["whole", "damaged", "another version"])
+def test_another_archive_does_not_take_the_catalog_of_one_that_is_away(archive, tmp_path, told):
+    scan(archive, tmp_path / "catalog")
+    place = tmp_path / "catalog/catalog.json"
+    record = json.loads(place.read_text())
+    edits = {"whole": {}, "damaged": {"buckets": []}, "another version": {"format": 1}}
+    place.write_text(json.dumps(record | edits[told]))
+    before = content(tmp_path / "catalog")
+    archive.rename(tmp_path / "away")
+    for number in range(1, 9):  # some names are the same, and that is all
+        write_image(tmp_path / f"other/p0/{number}.dcm", number, patient="Q0", exam=8)
+    with pytest.raises(SiteError, match="another archive"):
+        scan(tmp_path / "other", tmp_path / "catalog")
+    after = content(tmp_path / "catalog")
+    assert {n: b for n, b in after.items() if not n.startswith("unfinished")} == before
+
+
 def test_a_catalog_of_other_columns_is_made_anew(archive, tmp_path, monkeypatch):
     first = scan(archive, tmp_path / "catalog").instances().collect()
-    from workbench.catalog import catalog
+    from workbench.catalog import commit, record
 
-    monkeypatch.setattr(catalog, "FORMAT", 99)
+    monkeypatch.setattr(record, "FORMAT", 99)
     with pytest.raises(SiteError, match="another version"):
         open_catalog(tmp_path / "catalog")
-    from workbench.catalog import commit
-
     monkeypatch.setattr(commit, "FORMAT", 99)
     read = read_paths(monkeypatch)
     again = scan(archive, tmp_path / "catalog")
     assert len(read) == 14
+    assert again.notes == ("The last catalog was of another version: everything was read anew",)
+    assert scan(archive, tmp_path / "catalog").notes == ()
     check(again)
     assert_frame_equal(again.instances().collect(), first)
     assert len(list((tmp_path / "catalog/instances").iterdir())) == 1

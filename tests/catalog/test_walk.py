@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workbench.catalog import walk as module
+from workbench.catalog.crew import Crew, Lost
 from workbench.catalog.walk import LINK, LISTING, escape, file_of, locate, split_member, walk
 
 
@@ -34,6 +37,57 @@ def test_files_of_all_folders_are_listed_with_what_the_system_says(tmp_path):
     assert listed(tmp_path) == dict.fromkeys(("a", "b/c", "b/d/e", "ü/图像"))
     assert listed(tmp_path, chunk=1) == listed(tmp_path)
     assert listed(tmp_path / "b") == dict.fromkeys(("c", "d/e"))
+
+
+def make_folders(root, number):
+    for i in range(number):
+        place = root / f"{i % 7}" / f"{i}"
+        place.mkdir(parents=True)
+        for name in "abc":
+            (place / name).write_bytes(b"x" * i)
+        (place / "link").symlink_to("a")
+        os.mkfifo(place / "pipe")
+
+
+def sorted_rows(tables):
+    return pl.concat(list(tables)).sort("path")
+
+
+def test_a_crew_lists_what_one_process_lists(tmp_path):
+    make_folders(tmp_path, 200)
+    (tmp_path / "1/1/closed").mkdir(mode=0)
+    alone = sorted_rows(walk(tmp_path))
+    with Crew(2) as crew:
+        assert not crew.ready
+        assert sorted_rows(walk(tmp_path, crew=crew)).equals(alone)
+        crew.start()
+        while not crew.ready:
+            time.sleep(0.01)
+        assert sorted_rows(walk(tmp_path, crew=crew)).equals(alone)
+    with Crew(1) as crew:
+        crew.start()
+        assert not crew.ready
+
+
+class Here:
+    """Compute in this process; lose the first item, as if reading it had ended the process."""
+
+    workers, ready, lost = 2, True, False
+
+    def compute(self, function, items):
+        for number, item in enumerate(items):
+            yield Lost(item) if self.lost and number == 0 else function(item)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_a_process_leaves_is_walked_too(tmp_path, monkeypatch, lost):
+    make_folders(tmp_path, 150)
+    alone = sorted_rows(walk(tmp_path))
+    monkeypatch.setattr(module, "SHARED", 2)
+    monkeypatch.setattr(module, "SOME", 5)
+    crew = Here()
+    crew.lost = lost
+    assert sorted_rows(walk(tmp_path, crew=crew)).equals(alone)
 
 
 def test_links_are_not_followed_and_those_that_lead_out_are_refused(tmp_path):

@@ -79,10 +79,47 @@ def test_a_site_says_itself_where_its_catalog_is(archive, tmp_path):
     done = workbench("scan", site)
     assert done.returncode == 0, done.stderr
     assert open_catalog(tmp_path / "catalog").root == archive
-    assert "no catalog" not in workbench("site", site).stdout
+    assert "not scanned yet" not in workbench("site", site).stdout
     wrong = workbench("scan", site, "--out", tmp_path / "other")
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "Leave out --out" in wrong.stderr
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_the_folder_of_a_site_is_the_site(archive, tmp_path, slash):
+    write_site(tmp_path)
+    done = workbench("scan", f"{tmp_path}{slash}")
+    assert done.returncode == 0, done.stderr
+    assert open_catalog(tmp_path / "catalog").root == archive
+    # With a place for the catalog it is a folder like any other.
+    done = workbench("scan", archive, "--out", tmp_path / "other")
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_archive_that_is_gone_is_refused_unless_it_was_emptied(archive, tmp_path):
+    site = write_site(tmp_path)
+    assert workbench("scan", site).returncode == 0
+    archive.rename(tmp_path / "mounted")
+    archive.mkdir()
+    done = workbench("scan", site)
+    assert done.returncode == 11
+    assert "holds no file any more, the catalog 3 instances" in done.stderr
+    assert "--emptied" in done.stderr
+    assert open_catalog(tmp_path / "catalog").counts["instances"] == 3
+    done = workbench("scan", site, "--emptied")
+    assert done.returncode == 0, done.stderr
+    assert "0 files: 0 instances and 0 refused" in done.stdout
+
+
+def test_a_damaged_catalog_is_said_and_made_anew(archive, tmp_path):
+    site = write_site(tmp_path)
+    assert workbench("scan", site).stderr == ""
+    (tmp_path / "catalog/catalog.json").write_text("{")
+    assert "The catalog is damaged" in workbench("site", site).stdout
+    done = workbench("scan", site)
+    assert done.returncode == 0
+    assert done.stderr == "The last catalog was damaged: everything was read anew\n"
+    assert workbench("scan", site).stderr == ""
 
 
 @pytest.mark.parametrize(

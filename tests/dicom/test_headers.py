@@ -67,13 +67,13 @@ def compare(paths):
 def careful(monkeypatch):
     """Count the files that are read one by one."""
     seen = []
-    read = headers._Batch._read_one
+    read = headers.read_apart
 
-    def count(batch, file):
-        seen.append(batch.paths[file])
-        return read(batch, file)
+    def count(root, paths, **options):
+        seen.extend(paths)
+        return read(root, paths, **options)
 
-    monkeypatch.setattr(headers._Batch, "_read_one", count)
+    monkeypatch.setattr(headers, "read_apart", count)
     return seen
 
 
@@ -212,6 +212,23 @@ def test_a_long_header_is_read_in_a_wider_window(tmp_path, careful):
     assert [Path(p).name for p in careful] == ["300000"]
 
 
+def test_headers_longer_than_those_before_are_read_on(tmp_path, monkeypatch, careful):
+    monkeypatch.setattr(headers, "AT_ONCE", 4 * headers.WINDOW)  # four files at once
+    read, widths = headers._Batch._fill, []
+    monkeypatch.setattr(
+        headers._Batch,
+        "_fill",
+        lambda self, buffer, files: widths.append(buffer.shape) or read(self, buffer, files),
+    )
+    sizes = [*[100] * 6, 9_000, *[100] * 9, 100_000, *[5_000] * 8]
+    paths = [tmp_path / f"{i:03d}" for i in range(len(sizes))]
+    for path, size in zip(paths, sizes, strict=True):
+        path.write_bytes(before_pixels(as_bytes(image()), element(0x00291010, "OB", bytes(size))))
+    rows, refused = compare(paths)
+    assert (rows["path"].to_list(), refused, careful) == ([str(p) for p in paths], [], [])
+    assert tuple(dict.fromkeys(width for _, width in widths)) == (2**14, 2**12, 2**13, 2**18)
+
+
 def test_lengths_are_checked_against_the_file_and_the_image(tmp_path):
     contents = {
         "good": as_bytes(image()),
@@ -258,6 +275,18 @@ def test_text_in_every_set_and_with_every_blank(tmp_path, careful):
     rows, refused = compare(paths)
     assert (rows["exam_description"].to_list(), refused) == (list(told.values()), [])
     assert careful == []
+
+
+def test_zones_and_sources_of_times_are_the_same_both_ways(tmp_path, careful):
+    stored = {"zone": "20200101120000+0800", "none": "20200101120000.5", "day": "20200101"}
+    for name, text in stored.items():
+        content = as_bytes(image(AcquisitionDateTime=text, TimezoneOffsetFromUTC="-0330"))
+        (tmp_path / name).write_bytes(content)
+    rows, refused = compare([tmp_path / name for name in stored])
+    assert (refused, careful) == ([], [])
+    assert rows["acquisition_offset_min"].to_list() == [480, -210, -210]
+    assert set(rows["acquisition_time_source"]) == {"AcquisitionDateTime"}
+    assert set(rows["timezone_offset_min"]) == {-210}
 
 
 def test_doubt_is_left_to_the_careful_reader(tmp_path, careful):

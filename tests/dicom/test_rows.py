@@ -1,65 +1,15 @@
-# ruff: noqa: DTZ001 - the times of a device have no zone
-from datetime import date, datetime, time
-
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workbench.dicom.attributes import STORED_SCHEMA
 from workbench.dicom.rows import find_bad_lengths, to_rows
 
 
 def row_of(**stored):
     return to_rows(pl.DataFrame({k: [v] for k, v in stored.items()})).row(0, named=True)
-
-
-@given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)))
-def test_a_date_and_time_comes_back(moment):
-    day, clock = f"{moment:%Y%m%d}".zfill(8), f"{moment:%H%M%S.%f}"
-    row = row_of(StudyDate=day, StudyTime=clock, AcquisitionDateTime=f"{day}{clock}+0300")
-    assert row["exam_time"] == row["acquisition_time"] == moment
-    assert row["exam_time_source"] == "StudyDate+StudyTime"
-
-
-@given(st.text("0123456789.:+- ", max_size=20), st.text("0123456789.: ", max_size=20))
-def test_no_text_is_a_date_by_chance(day, clock):
-    found = row_of(StudyDate=day, StudyTime=clock)["exam_time"]
-    digits = day.replace(".", "")
-    try:
-        assert len(digits) == 8
-        assert digits.isdecimal()
-        expected = date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
-    except (AssertionError, ValueError):
-        assert found is None
-    else:
-        assert found.date() == expected
-
-
-@pytest.mark.parametrize(
-    ("clock", "expected"),
-    [
-        ("09", time(9)),
-        ("0915", time(9, 15)),
-        ("09:15:30", time(9, 15, 30)),
-        ("091530.5", time(9, 15, 30, 500_000)),
-        ("235960", time(23, 59, 59)),
-        ("240000", None),
-        ("0960", None),
-        ("9", None),
-        ("noon", None),
-    ],
-)
-def test_a_time(clock, expected):
-    row = row_of(StudyDate="20240229", StudyTime=clock)
-    assert row["exam_time"] == datetime.combine(date(2024, 2, 29), expected or time())
-    assert row["exam_time_source"] == ("StudyDate+StudyTime" if expected else "StudyDate")
-
-
-def test_an_exam_without_date_is_dated_by_what_it_holds():
-    row = row_of(StudyDate="20240230", AcquisitionDateTime="20240301101112", ContentDate="20240302")
-    assert row["exam_time"] == datetime(2024, 3, 1, 10, 11, 12)
-    assert row["exam_time_source"] == "AcquisitionDateTime"
-    assert row_of(ContentDate="2024.03.02")["exam_time_source"] == "ContentDate"
 
 
 @pytest.mark.parametrize(
@@ -80,14 +30,6 @@ def test_an_age_is_stored_or_counted_and_never_above_130(age, born, expected):
     assert row["age"] == (age or None)
     if expected is None:
         assert row["age_years"] is None
-
-
-@pytest.mark.parametrize(
-    ("stored", "expected"),
-    [("+0530", 330), ("-0800", -480), ("0300", None), ("+2500", None), ("+0399", None)],
-)
-def test_an_offset_from_utc(stored, expected):
-    assert row_of(TimezoneOffsetFromUTC=stored)["timezone_offset_min"] == expected
 
 
 def test_numbers_that_are_none_are_null():
@@ -135,3 +77,32 @@ def test_one_row_is_what_it_is_among_many():
     one = to_rows(pl.DataFrame(stored))["age_years"]
     many = to_rows(pl.DataFrame({n: v * 9 for n, v in stored.items()}))["age_years"]
     assert set(many) == set(one)
+
+
+STORED = {
+    "StudyDate": ["20240229", "2024.03.01", "", "never"],
+    "StudyTime": ["0915", "091530.25", "9", ""],
+    "AcquisitionDateTime": ["20240229101112+0300", "20240229", "now", ""],
+    "PatientAge": ["059Y", "", "200Y", "018M"],
+    "PatientBirthDate": ["19640301", "", "x", "20220901"],
+    "KVP": ["120", "1e2", "high", ""],
+    "Rows": [512, 1, 65535, None],
+    "ImagePositionPatient.0": ["1", "-2.5", "", "1"],
+    "ImagePositionPatient.1": ["1", "-2.5", "", "x"],
+    "ImagePositionPatient.2": ["1", "-2.5", "", "1"],
+    "Modality": ["CT", "MR", "", "A\\B"],
+}
+
+
+@given(
+    st.sets(st.sampled_from(sorted(STORED)), min_size=1),
+    st.lists(st.integers(0, 3), max_size=9),
+    st.lists(st.integers(0, 3), min_size=9, max_size=9),
+)
+def test_what_is_shared_is_read_as_if_each_row_held_it(shared, places, own):
+    types = {n: STORED_SCHEMA[n] for n in STORED}
+    known = pl.DataFrame(STORED, types).with_columns(SOPInstanceUID=pl.lit("1"))
+    each = known.drop(shared)[pl.Series(own[: len(places)], dtype=pl.Int64)]
+    once, rows = known.select(sorted(shared)), np.array(places, np.int64)
+    whole = each.hstack(once[pl.Series(rows)])
+    assert to_rows(each, once, rows).equals(to_rows(whole))

@@ -1,10 +1,14 @@
 """Scaling: values that fit are exact, whatever the way to them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from workbench.imaging.scaling import read_lookup, scale_into
+from workbench.imaging.scaling import read_lookup, scale_in_place, scale_into
 from workbench.imaging.volume_error import VolumeError
 from workbench.pixels.decoding import PixelInfo
 
@@ -26,6 +30,30 @@ def test_what_no_integer_holds_is_refused(slope, intercept):
     with pytest.raises(VolumeError) as caught:
         scale_into(np.zeros(3, np.uint16), slope, intercept, np.empty(3, np.int32), INFO)
     assert caught.value.reason == "overflow"
+
+
+@given(st.data())
+def test_cells_become_values_in_their_own_place(data):
+    """Held to arithmetic in 64 bits, with an overlay in the bits that are not stored."""
+    stored = data.draw(st.integers(1, 16))
+    high = data.draw(st.integers(stored - 1, 15))
+    signed = data.draw(st.booleans())
+    slope, intercept = data.draw(st.sampled_from([1, 2, -1])), data.draw(st.integers(-40000, 40000))
+    cells = np.array(data.draw(st.lists(st.integers(0, 65535), min_size=1)), np.uint16)
+    wanted = cells.astype(np.int64) >> (high + 1 - stored) & ((1 << stored) - 1)
+    wanted -= (signed & (wanted >> (stored - 1))) << stored
+    wanted = wanted * slope + intercept
+    info = replace(INFO, bits_stored=stored, high_bit=high, signed=signed)
+    held = cells.reshape(1, -1).view(info.dtype)
+    out = held.view(np.int16)
+    fits = np.abs(wanted + 0.5).max() < 2**15
+    try:
+        scale_in_place(held, float(slope), float(intercept), out, info)
+    except VolumeError:
+        assert not fits
+        return
+    assert fits
+    assert out.tolist() == [wanted.tolist()]
 
 
 def lookup(descriptor, data):

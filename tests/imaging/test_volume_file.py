@@ -1,5 +1,6 @@
 """Volume files: back without loss, whole or not at all, and read by others."""
 
+import gzip
 import os
 import resource
 import warnings
@@ -54,7 +55,7 @@ def assert_same(found, wanted):
 @settings(max_examples=40)
 def test_every_volume_comes_back(tmp_path_factory, suffix, volume, chunked):
     path = tmp_path_factory.mktemp("volume") / f"volume{suffix}"
-    write_volume(volume.chunk(z=2) if chunked else volume, path)
+    write_volume(volume.chunk(z=2) if chunked else volume, path, names=True)
     assert_same(read_volume(path), volume)
 
 
@@ -151,8 +152,9 @@ def test_nothing_is_replaced_unless_it_is_wanted(tmp_path, suffix):
     first, second = make_volume(), make_volume() + 1
     second.attrs = first.attrs
     write_volume(first, path)
-    with pytest.raises(ImageError, match="stands there already"):
+    with pytest.raises(ImageError, match="stands there already") as refused:
         write_volume(second, path)
+    assert refused.value.where == path.name
     assert_same(read_volume(path), first)
     write_volume(second, path, overwrite=True)
     assert_same(read_volume(path), second)
@@ -236,6 +238,8 @@ def test_a_folder_that_is_not_there_is_not_made(tmp_path, suffix):
         (lambda v: v.assign_coords(day=np.datetime64("2020-01-01")), "coordinate 'day'"),
         (lambda v: v.astype(complex), "complex128"),
         (lambda v: v.assign_attrs(units=object()), "'units'"),
+        (lambda v: v.assign_attrs(labels=["Doe"]), "not called by number"),
+        (lambda v: v.assign_attrs(labels={"Doe": 1}), "not called by number"),
         (lambda v: v.assign_attrs(affine=None), "does not say where it lies"),
         (lambda v: v.assign_attrs(affine=np.zeros((4, 4))), "does not say where it lies"),
         (lambda v: v.isel(z=[0, 1, 3]), "not evenly spaced"),
@@ -247,6 +251,24 @@ def test_what_a_file_may_not_hold_is_refused_by_name(tmp_path, suffix, change, t
     with pytest.raises(ImageError, match=told):
         write_volume(change(make_volume()), tmp_path / f"volume{suffix}")
     assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_names_of_segments_stay_behind_unless_they_are_wanted(tmp_path, suffix):
+    told = {
+        "labels": {1: "Doe^Jane GTV", 7: "Doe liver"},
+        "codes": {7: ["10200004", "SCT", "Liver"]},
+        "not_drawn": {9: "Doe marker"},
+    }
+    write_volume(make_volume(**told), tmp_path / f"without{suffix}")
+    found = read_volume(tmp_path / f"without{suffix}")
+    called = {"labels": {1: "roi 1", 7: "Liver"}, "not_drawn": {9: "roi 9"}}
+    assert found.attrs == make_volume(**told | called).attrs
+    for path in [tmp_path / f"without{suffix}", *(tmp_path / f"without{suffix}").rglob("*")]:
+        content = path.read_bytes() if path.is_file() else b""
+        assert b"Doe" not in (gzip.decompress(content) if suffix == ".nii.gz" else content)
+    write_volume(make_volume(**told), tmp_path / f"with{suffix}", names=True)
+    assert read_volume(tmp_path / f"with{suffix}").attrs == make_volume(**told).attrs
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import re
 import time
+from base64 import b64encode
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,13 +15,14 @@ import nbformat
 import numpy as np
 import pytest
 import xarray as xr
+from PIL import Image
 from playwright.sync_api import TimeoutError as Late
 
 from tests.conftest import missing
 from tests.test_lab import Lab
-from workbench.errors import ImageError
+from workbench.errors import ImageError, UsageError
 from workbench.viewer.view import RESOURCES, view, words
-from workbench.viewer.windows import CT
+from workbench.viewer.windows import CT, PET
 
 SHAPE = (20, 30, 40)
 AFFINE = np.array([[2.0, 0, 0, -40], [0, 2, 0, -30], [0, 0, 5, 100], [0, 0, 0, 1]])
@@ -130,7 +133,9 @@ def test_presets_units_and_black_on_white():
     assert head["windows"][head["window"]] == [-600, 1500]
     assert {*head["windows"]} == {*CT, "automatic"}
     pet = view(phantom(units="SUV")).slices.head
-    assert [*pet["windows"]] == ["automatic"]
+    assert [*pet["windows"]] == [*PET, "automatic"]
+    assert pet["windows"][pet["window"]] == [2.5, 5]
+    assert [view(phantom(modality=m)).slices.head["invert"] for m in ("PT", "NM")] == [True, False]
     assert view(phantom(units="arb")).slices.head["units"] == ""
     assert view(phantom(photometric="MONOCHROME1")).slices.head["invert"]
     padded = view(phantom(padding=[-1000, -1000])).slices.head
@@ -148,7 +153,7 @@ def test_segments_that_overlap_are_shown_as_one_map_and_that_is_said():
     [({"preset": "lungs"}, "lungs"), ({"language": "eng"}, "eng")],
 )
 def test_what_is_not_known_gets_the_nearest(wanted, where):
-    with pytest.raises(ImageError) as error:
+    with pytest.raises(UsageError) as error:
         view(phantom(), **wanted)
     assert where in error.value.where
     assert "Did you mean" in error.value.todo
@@ -168,7 +173,7 @@ def test_every_word_is_there_in_every_language():
     asked = set(re.findall(r'say\("(\w+)"', (RESOURCES / "slices.js").read_text()))
     for language, table in tables.items():
         assert table.keys() == tables["en"].keys(), language
-        assert asked | CT.keys() | {"axial", "coronal", "sagittal"} <= table.keys()
+        assert asked | CT.keys() | PET.keys() | {"axial", "coronal", "sagittal"} <= table.keys()
         for key, text in table.items():
             assert set(re.findall(r"{\w+}", text)) == set(re.findall(r"{\w+}", tables["en"][key]))
     from workbench.publish.language import LANGUAGES, say
@@ -179,7 +184,7 @@ def test_every_word_is_there_in_every_language():
 
 
 def test_nothing_of_the_page_is_loaded_from_elsewhere():
-    for name in ("slices.js", "slices.css"):
+    for name in ("slices.js", "slices.css", "voxels.js"):
         text = (RESOURCES / name).read_text()
         assert not re.search(
             r"https?:(?!//www\.w3\.org/2000/svg)|@import|url\(|fetch\(|import\(", text
@@ -227,6 +232,7 @@ GREYS = """(canvas) => {
 def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("view")
     server = Lab(folder)
+    server.folder = folder
     for name, line in SHOWN.items():
         notebook = nbformat.v4.new_notebook()
         notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
@@ -397,10 +403,50 @@ def test_the_3_d_view_opens_and_closes_without_asking_anybody(shown):
     page = shown("lab", "labelled")
     page.click(".wbv button:has-text('3-D')")
     page.wait_for_selector(".wbv button[aria-pressed=true]:has-text('3-D')")
-    page.wait_for_selector(".jp-OutputArea canvas:not(.wbv-canvas)")
-    page.wait_for_timeout(3000)  # when something would have been asked for
+    wait_until_drawn(page)
     page.click(".wbv button:has-text('3-D')")
-    page.wait_for_selector(".jp-OutputArea canvas:not(.wbv-canvas)", state="detached")
+    page.wait_for_selector(SOLID, state="detached")
+
+
+SOLID = ".jp-OutputArea canvas:not(.wbv-canvas)"
+
+
+def wait_until_drawn(page) -> None:
+    """Wait until the 3-D view shows the label's orange."""
+    canvas = page.wait_for_selector(SOLID)
+    until = time.monotonic() + 60
+    while True:
+        pixels = np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGB"), int)
+        orange = (pixels[..., 0] > 100) & (pixels[..., 2] * 3 < pixels[..., 0])
+        if orange.sum() > 200:
+            return
+        assert time.monotonic() < until, "nothing was drawn"
+        page.wait_for_timeout(500)
+
+
+@pytest.mark.browser
+def test_a_notebook_saved_with_the_state_of_its_widgets_holds_no_voxel(shown, lab):
+    page = shown("lab", "labelled")
+    page.click(".wbv button:has-text('3-D')")
+    wait_until_drawn(page)
+    page.click("text=Settings >> nth=0")
+    page.click("text=Save Widget State Automatically")
+    page.click("text=File >> nth=0")
+    page.click("text=/^Save Notebook$/")
+    saved = lab.folder / "checkout" / "labelled.ipynb"
+    until, kept = time.monotonic() + 60, {}
+    while not kept:
+        assert time.monotonic() < until, "no state was saved"
+        page.wait_for_timeout(500)
+        with contextlib.suppress(ValueError):  # half written
+            kept = json.loads(saved.read_text())["metadata"].get("widgets", {})
+    (states,) = kept.values()
+    parts = [s for s in states["state"].values() if s["state"].get("name") == "volume.nii"]
+    assert any(part["state"].get("hdr") for part in parts)  # the page has drawn it
+    assert [part["state"].get("data") for part in parts] == [None] * len(parts)
+    held = [b["data"] for s in states["state"].values() for b in s.get("buffers", [])]
+    assert sum(map(len, held)) < 2000, [len(data) for data in held]
+    assert b64encode(np.int16([-1000] * 9).tobytes()).decode() not in saved.read_text()
 
 
 NO_WEBGL = """

@@ -3,15 +3,18 @@
 import numpy as np
 import pytest
 
-from workbench.errors import ImageError
-from workbench.viewer.windows import AUTOMATIC, CT, Window, window_named, windows_of
+from workbench.errors import UsageError
+from workbench.viewer.windows import AUTOMATIC, CT, PET, Window, window_named, windows_of
 
 
-def test_hounsfield_units_have_the_presets_of_ct_and_others_have_none():
+def test_units_have_their_presets_and_others_have_none():
     values = np.arange(1001.0)
     assert list(windows_of("HU", values)) == [*CT, AUTOMATIC]
     assert set(CT) >= {"lung", "bone", "soft_tissue", "brain", "liver", "mediastinum"}
-    assert windows_of("SUV", values) == {AUTOMATIC: Window(502.5, 985)}  # 1st to 99.5th percentile
+    assert list(windows_of("SUV", values)) == [*PET, AUTOMATIC]
+    tops = [0, 2.5, 5, 7, 10, 20, 30]
+    assert [PET["suv_0_10"].grey(v) for v in tops] == [0, 64, 128, 178, 255, 255, 255]
+    assert windows_of("arb", values) == {AUTOMATIC: Window(502.5, 985)}  # 1st to 99.5th percentile
 
 
 @pytest.mark.parametrize("values", [np.zeros((0,)), np.full(5, np.nan), np.full((2, 2), 7)])
@@ -27,6 +30,6 @@ def test_gaps_do_not_move_the_window():
 
 def test_an_unknown_preset_gets_the_nearest():
     assert window_named(None, CT) == "soft_tissue"
-    with pytest.raises(ImageError, match="no such window") as error:
+    with pytest.raises(UsageError, match="no such window") as error:
         window_named("lung", windows_of("SUV", np.arange(3)))
     assert "automatic" in error.value.todo

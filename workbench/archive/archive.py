@@ -175,7 +175,7 @@ class Archive:
 
 
 def open_archive(site: Site | Path | str) -> Archive:
-    """Open the archive that a site declares.
+    r"""Open the archive that a site declares.
 
     The environment variable WORKBENCH_SAMPLE, if set, limits it to that many patients.
 
@@ -188,6 +188,29 @@ def open_archive(site: Site | Path | str) -> Archive:
     ------
     SiteError
         If the site declares no archive, or one of unknown kind, or it cannot be opened.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from shutil import copy
+    >>> from pydicom.data import get_testdata_file
+    >>> from workbench.archive.site_scan import scan_site
+    >>> from workbench.site import read_site
+    >>> declared = '[site]\nid = "here"\nname = "Here"\nkind = "pretend"\n'
+    >>> declared += '[archive]\nkind = "folder"\npath = "dicom"\n'
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     Path(place, "dicom").mkdir()
+    ...     image = copy(str(get_testdata_file("CT_small.dcm")), Path(place, "dicom"))
+    ...     site = Path(place, "site.toml")
+    ...     written = site.write_text(declared)
+    ...     catalog = scan_site(read_site(site))
+    ...     archive = open_archive(site)
+    ...     series = archive.series().collect()
+    ...     files = archive.open_series(series["series_uid"].item())
+    >>> series.select("modality", "sex", "instances").row(0)
+    ('CT', 'O', 1)
+    >>> [path.name for path in files.paths]
+    ['CT_small.dcm']
     """
     if isinstance(site, (str, Path)):
         from workbench.site import read_site

@@ -49,7 +49,9 @@ _TOLD = (
     "PatientID", "StudyTime", "StudyDescription",
 )  # fmt: skip
 _REFUSED, _MORE = 0x0122, 0xFE00
-Title = Annotated[str, Field(pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$")]
+_TITLE = r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$"
+_FORM = "1 to 16 plain characters in quotes, no backslash, no space at either end"
+Title = Annotated[str, Field(pattern=_TITLE, description=_FORM)]
 """Title of an application entity: 1 to 16 characters, no backslash (PS3.5, 6.2, AE)."""
 Port = Annotated[int, Field(ge=1, le=65_535)]
 

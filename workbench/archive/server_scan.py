@@ -25,16 +25,18 @@ from workbench.archive.server_reader import (
     rows_of,
 )
 from workbench.catalog import unfinished
-from workbench.catalog.catalog import Catalog, read_record, record_is_current
+from workbench.catalog.blame import reading_archive, writing_tables
+from workbench.catalog.catalog import Catalog
 from workbench.catalog.commit import commit
+from workbench.catalog.continuity import require_files, require_same_archive
 from workbench.catalog.crew import Crew
 from workbench.catalog.listing import IDENTITY, Changes, compare, sort_on_disk
 from workbench.catalog.part import PLACE, add_place, list_parts, write_part
+from workbench.catalog.record import read_record
 from workbench.catalog.scan import RETRIED, Progress
 from workbench.catalog.walk import LISTING, file_of
 from workbench.dicom.refusals import Refused
-from workbench.errors import SiteError, show
-from workbench.running.disk import writing
+from workbench.errors import SiteError
 from workbench.running.lock import lock_folder
 
 ROWS_PER_PART, SECONDS_PER_PART = 5_000, 20.0
@@ -51,6 +53,7 @@ def scan_server(
     root: Path,
     out: Path | str,
     *,
+    emptied: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> Catalog:
     """Read what a server tells of every instance, and write a catalog.
@@ -67,6 +70,8 @@ def scan_server(
     out
         Folder of the catalog: a new or empty one, or a catalog of this server. Made with mode
         0700, since it names patients.
+    emptied
+        Whether it is known that the server holds no exam any more; else that is refused.
     progress
         Called as the scan goes on; "walk" is the listing of exams.
 
@@ -77,41 +82,43 @@ def scan_server(
     Raises
     ------
     SiteError
-        If the server cannot be used: what was read is kept, and the next scan goes on. If `out`
-        is something else.
+        If the server cannot be used: what was read is kept, and the next scan goes on. If it
+        lists no exam any more, or `out` is something else.
     ExecutionError
         If another scan writes to `out`, or the disk refuses.
     """
     tell, out = progress or (lambda _: None), Path(out)
     unfinished.prepare(out)
-    with writing(out), lock_folder(out, what="catalog"), Crew(1) as crew:
-        last = read_record(out)
-        if last is not None and last["root"] != str(root):
-            raise SiteError(
-                "The catalog is of another archive",
-                where=f"{show(last['root'], 200)}, not {show(str(root), 200)}",
-                todo="Name another folder for the catalog",
-            )
-        old = last if last is not None and record_is_current(last) else None
+    with writing_tables(out), lock_folder(out, what="catalog"), Crew(1) as crew:
+        found = read_record(out)
+        require_same_archive(found, root)
+        old = found.record
         work = unfinished.open_work(out, root)
-        changes = _find_changes(reader, out, work, old, tell)
+        changes = _find_changes(_list(reader, root), out, work, old, tell)
+        require_files(found, root, changes, emptied=emptied)
         if changes.fresh or list_parts(work):
-            _read(reader, work, changes, tell, first=last is None)
+            _read(reader, root, work, changes, tell, first=found.state == "none")
         if old is None or not unfinished.is_known(out, work, changes, old):
             record = commit(
                 out, work, changes, crew, root=root, old=old,
-                generation=1 + (last["generation"] if last is not None else 0),
+                generation=1 + found.generation,
                 told=lambda done, total: tell(Progress("write", done, total)),
             )  # fmt: skip
         else:
             record = old
+        unfinished.name_left_out(out, record)
         unfinished.remove_left(out, record)
         shutil.rmtree(work)
-    return Catalog(out, record)
+    return Catalog(out, record, found.notes)
+
+
+def _list(reader: ServerReader, root: Path) -> Iterator[ListedExam]:
+    with reading_archive(root):
+        yield from reader.list_exams()
 
 
 def _find_changes(
-    reader: ServerReader,
+    listed: Iterable[ListedExam],
     out: Path,
     work: Path,
     old: dict[str, Any] | None,
@@ -119,7 +126,7 @@ def _find_changes(
 ) -> Changes:
     def tables() -> Iterator[pl.DataFrame]:
         seen = 0
-        for exams in _some(reader.list_exams()):
+        for exams in _some(listed):
             seen += len(exams)
             tell(Progress("walk", seen))
             yield _entries(exams)
@@ -161,6 +168,7 @@ def _entries(exams: list[ListedExam]) -> pl.DataFrame:
 
 def _read(
     reader: ServerReader,
+    root: Path,
     work: Path,
     changes: Changes,
     tell: Callable[[Progress], None],
@@ -177,7 +185,8 @@ def _read(
             rows = left.without(pl.read_parquet(file))
             for entry in rows.iter_rows(named=True):
                 tell(Progress("read", done, total))
-                read = reader.read_exam(_listed(entry))
+                with reading_archive(root):
+                    read = reader.read_exam(_listed(entry))
                 pending.add(entry, read)
                 done += 1
                 failures = 0 if read.whole or read.instances else failures + 1

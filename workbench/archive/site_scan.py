@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 def scan_site(
-    site: Site, *, workers: int = 1, progress: Callable[[Progress], None] | None = None
+    site: Site,
+    *,
+    workers: int = 1,
+    emptied: bool = False,
+    progress: Callable[[Progress], None] | None = None,
 ) -> Catalog:
     """Scan the archive that a site declares, into the catalog that it declares.
 
@@ -27,6 +31,8 @@ def scan_site(
         The site.
     workers
         Number of processes that read, for a folder; a server is asked by one.
+    emptied
+        Whether it is known that the archive holds nothing any more; else that is refused.
     progress
         Called as the scan goes on.
 
@@ -49,10 +55,11 @@ def scan_site(
     out = site.locate(str(site.archive.get("catalog", CATALOG)))
     if site.archive["kind"] == "folder" and "path" in site.archive:
         require_keys(site.archive, FOLDER_KEYS)
-        return scan(site.locate(str(site.archive["path"])), out, workers=workers, progress=progress)
+        folder = site.locate(str(site.archive["path"]))
+        return scan(folder, out, workers=workers, emptied=emptied, progress=progress)
     server = open_server(site)
     with server.connect() as reader:
-        return scan_server(reader, server.root, out, progress=progress)
+        return scan_server(reader, server.root, out, emptied=emptied, progress=progress)
 
 
 def open_server(site: Site | Path | str) -> DicomwebServer | DimseServer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -111,6 +112,11 @@ def check_access(access: Access) -> None:
         problem = _find_half(access)
     if problem is not None:
         raise SiteError(problem[0], where=f"archive.{problem[1]}", todo=problem[2])
+    _require_files(access)
+
+
+def _require_files(access: Access) -> None:
+    """Refuse files that are not there, are no certificates, or are open to others."""
     for key in ("ca_file", "client_certificate", "client_key"):
         path: Path | None = getattr(access, key)
         if path is not None and not path.is_file():
@@ -119,6 +125,15 @@ def check_access(access: Access) -> None:
                 where=f"archive.{key}, {show(str(path), 200)}",
                 todo="Correct the path",
             )
+    if access.ca_file is not None:
+        try:
+            ssl.create_default_context(cafile=access.ca_file)
+        except (ssl.SSLError, OSError):
+            raise SiteError(
+                "The file holds no certificate that can be read",
+                where=f"archive.ca_file, {show(str(access.ca_file), 200)}",
+                todo="Name a PEM file of the authority's certificate",
+            ) from None
     if access.client_key is not None:
         check_private(access.client_key, "client_key")
     elif access.client_certificate is not None:  # the key stands in it too

@@ -15,6 +15,7 @@ from workbench.catalog.listing import drop_gone
 from workbench.catalog.part import PLACE, ROWS, add_place, write_table
 from workbench.catalog.series import summarise_series
 from workbench.dicom.columns import SCHEMA
+from workbench.dicom.modalities import count_modalities
 
 ROWS_PER_BUCKET = 50_000
 PLACES = 2**32
@@ -101,7 +102,6 @@ def write_bucket(bucket: Bucket) -> dict[str, Any]:
     if len(aside):
         names["aside"] = f"state/aside-{bucket.name}"
         write_table(aside.sort("path"), bucket.folder / names["aside"], compression="zstd")
-    modalities = rows["modality"].fill_null("").value_counts(sort=True)
     return {
         **names,
         "low": bucket.low,
@@ -112,7 +112,7 @@ def write_bucket(bucket: Bucket) -> dict[str, Any]:
         "exams": rows.select(pl.struct("patient_id", "exam_uid").n_unique()).item(),
         "patients": rows["patient_id"].drop_nulls().n_unique(),
         "bytes": rows["pixel_bytes"].sum(),
-        "modalities": dict(modalities.iter_rows()),
+        "modalities": count_modalities(rows["modality"]),
         "digest": _digest(bucket.folder / names["instances"]),
     }
 

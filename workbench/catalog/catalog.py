@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,20 +10,24 @@ from typing import Any
 import polars as pl
 
 from workbench.catalog.members import copy_member
+from workbench.catalog.record import read_record
 from workbench.catalog.series import SERIES
 from workbench.catalog.spool import Spool
 from workbench.catalog.walk import locate, split_member
-from workbench.dicom.columns import REFUSED_SCHEMA, SCHEMA
+from workbench.dicom.columns import SCHEMA
 from workbench.dicom.refusals import REASONS, UnreadableFile
 from workbench.display import Card, Displayed, size
 from workbench.errors import ImageError, SiteError, show
 from workbench.site import CATALOG as DEFAULT
 
-CATALOG = "catalog.json"
-"""File of a catalog that names all others: what it does not name is not in the catalog."""
-FORMAT = 1
 SPOOL_BYTES = 20_000_000_000
 """Bytes that series copied out of zip files may take together."""
+AGAIN = "Run 'workbench scan' again: it reads everything anew"
+_FAULTS = {
+    "none": "There is no catalog here",
+    "another version": "The catalog is of another version",
+    "damaged": "The catalog is damaged",
+}
 NOT_WRONG = ("dicomdir",)
 """Reasons that are no fault of an archive: what they refuse is accounted for."""
 
@@ -43,10 +44,13 @@ class Catalog(Displayed):
         The catalog's folder; private, since it names patients.
     record
         Content of its `catalog.json`.
+    notes
+        What the scan that made it has to say, such as that the last one was damaged.
     """
 
     folder: Path
     record: Mapping[str, Any] = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def root(self) -> Path:
@@ -70,7 +74,7 @@ class Catalog(Displayed):
 
     @property
     def modalities(self) -> Mapping[str, int]:
-        """Number of instances by modality; "" for those that state none."""
+        """Number of instances by modality; "" for none, "other" for what is no code of DICOM."""
         return dict(self.record["modalities"])
 
     @property
@@ -96,8 +100,7 @@ class Catalog(Displayed):
 
     def refused(self) -> pl.LazyFrame:
         """Return path, reason and detail of each file that is not in the catalog."""
-        path = self.folder / "refused.parquet"
-        return pl.scan_parquet(path) if path.exists() else pl.LazyFrame(schema=REFUSED_SCHEMA)
+        return pl.scan_parquet([self.folder / name for name in self.record["state"]["left_out"]])
 
     def fingerprint(self) -> str:
         """Return a text that changes when the content does."""
@@ -205,17 +208,33 @@ def open_catalog(folder: Path | str) -> Catalog:
     Raises
     ------
     SiteError
-        If there is none, or another version of the workbench wrote it.
+        If there is none, another version of the workbench wrote it, or it is damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pydicom.data import get_testdata_file
+    >>> from workbench.catalog.scan import scan
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     Path(place, "archive").mkdir()
+    ...     image = Path(str(get_testdata_file("CT_small.dcm"))).read_bytes()
+    ...     written = Path(place, "archive", "1.dcm").write_bytes(image)
+    ...     scanned = scan(Path(place, "archive"), Path(place, "catalog"))
+    ...     catalog = open_catalog(Path(place, "catalog"))
+    ...     catalog.instances().select("path", "modality", "kvp_kv").collect().rows()
+    [('1.dcm', 'CT', 120.0)]
+    >>> catalog.modalities, catalog.counts["patients"]
+    ({'CT': 1}, 1)
     """
     folder = Path(folder)
-    record = read_record(folder)
-    if record is None or not record_is_current(record):
+    found = read_record(folder)
+    if found.record is None:
         raise SiteError(
-            "There is no catalog here" if record is None else "The catalog is of another version",
+            _FAULTS[found.state],
             where=show(str(folder), 200),
-            todo="Run 'workbench scan'",
+            todo="Run 'workbench scan'" if found.state == "none" else AGAIN,
         )
-    return Catalog(folder, record)
+    return Catalog(folder, found.record)
 
 
 def open_site_catalog(declared: Mapping[str, Any], folder: Path) -> Catalog:
@@ -239,35 +258,3 @@ def open_site_catalog(declared: Mapping[str, Any], folder: Path) -> Catalog:
         raise SiteError(
             error.what, where="archive.catalog", todo="Run 'workbench scan site.toml'"
         ) from None
-
-
-def read_record(folder: Path) -> dict[str, Any] | None:
-    """Return what catalog.json says, or None where there is none."""
-    try:
-        record = json.loads((folder / CATALOG).read_text(encoding="utf-8"))
-        return record if {"format", "root", "generation", "buckets"} <= record.keys() else None
-    except (OSError, ValueError, AttributeError):
-        return None
-
-
-def record_is_current(record: Mapping[str, Any]) -> bool:
-    """Return whether a catalog has the columns and the reasons of this version."""
-    return (record["format"], record.get("columns")) == (FORMAT, columns_text())
-
-
-def columns_text() -> str:
-    """Return a text that changes when the columns do."""
-    text = ", ".join(f"{n} {t}" for n, t in [*SCHEMA.items(), *SERIES.items()])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write catalog.json: from here on the catalog is the new one."""
-    path = folder / CATALOG
-    coming = path.with_name(f".{CATALOG}")
-    with coming.open("w", encoding="utf-8") as file:
-        json.dump(record, file, indent=1)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    coming.rename(path)

@@ -6,7 +6,6 @@ them, is replaced in one step. Killed before it, the catalog is the last one; be
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from workbench.catalog.blame import writing_tables
 from workbench.catalog.buckets import (
     Bucket,
     bounds,
@@ -23,17 +23,23 @@ from workbench.catalog.buckets import (
     mark_shared,
     write_bucket,
 )
-from workbench.catalog.catalog import FORMAT, columns_text, write_record
 from workbench.catalog.crew import Crew, Lost
 from workbench.catalog.duplicates import DIGESTS, Judged, judge_duplicates
 from workbench.catalog.listing import Changes, drop_gone, sort_on_disk
 from workbench.catalog.part import ENTRIES, REFUSED, ROWS, list_parts, sync, write_table
+from workbench.catalog.record import (
+    FORMAT,
+    TABLES,
+    columns_text,
+    make_fingerprint,
+    named_tables,
+    read_footer,
+    write_record,
+)
 from workbench.catalog.walk import LINK
 from workbench.dicom.columns import REFUSED_SCHEMA
 from workbench.errors import ImageError
 
-TABLES = ("instances", "series", "state")
-"""Folders of a catalog's tables; a file there that catalog.json does not name is left over."""
 _ZIPS = pl.Schema({"path": pl.String(), "members": pl.Int64()})
 
 
@@ -135,13 +141,14 @@ def commit(
             place.rename(target)
             sync(target)
     names["listing"] = [str(path.relative_to(folder)) for path in listing]
-    reasons = _write_refused(folder, work, listing, tables["refused"], judged)
+    names["left_out"] = [f"state/left-out-{generation}.parquet"]
+    left_out = folder / names["left_out"][0]
+    reasons = _write_left_out(left_out, work, listing, tables["refused"], judged)
 
     counts = _count_all(listing, buckets, reasons, tables["zips"])
     modalities: Counter[str] = Counter()
     for bucket in buckets:
         modalities.update(bucket["modalities"])
-    fingerprint = hashlib.sha256("\n".join(sorted(b["digest"] for b in buckets)).encode())
     record = {
         "format": FORMAT,
         "columns": columns_text(),
@@ -152,15 +159,26 @@ def commit(
         "bytes": sum(b["bytes"] for b in buckets),
         "modalities": dict(modalities.most_common()),
         "refused": dict(reasons.most_common()),
-        "fingerprint": f"sha256:{fingerprint.hexdigest()}",
+        "fingerprint": make_fingerprint(b["digest"] for b in buckets),
         "buckets": buckets,
         "state": names,
+    }
+    told_of = old["tables"] if old else {}
+    record["tables"] = {
+        name: told_of.get(name) or read_footer(folder / name)
+        for name in sorted(named_tables(record))
     }
     for name in TABLES:
         sync(folder / name)
     write_record(folder, record)
     sync(folder)
     return record
+
+
+def write_named(bucket: Bucket) -> dict[str, Any]:
+    """Write a bucket as `write_bucket` does; what the disk refuses has a name in any process."""
+    with writing_tables(bucket.folder):
+        return write_bucket(bucket)
 
 
 def _sorted(
@@ -171,9 +189,9 @@ def _sorted(
 ) -> list[dict[str, Any]]:
     buckets = list(kept)
     told(0, len(jobs))
-    for done in crew.compute(write_bucket, jobs):
+    for done in crew.compute(write_named, jobs):
         # What another process could not do, for want of memory it seems, is tried here.
-        buckets.append(write_bucket(done.item) if isinstance(done, Lost) else done)
+        buckets.append(write_named(done.item) if isinstance(done, Lost) else done)
         told(len(buckets) - len(kept), len(jobs))
     return sorted(buckets, key=lambda b: b["low"])
 
@@ -193,8 +211,8 @@ def _carry(
     return rows.drop_nulls("members") if "members" in schema else rows
 
 
-def _write_refused(
-    folder: Path, work: Path, listing: Sequence[Path], read: pl.DataFrame, judged: Judged
+def _write_left_out(
+    path: Path, work: Path, listing: Sequence[Path], read: pl.DataFrame, judged: Judged
 ) -> Counter[str]:
     """Write the table of all that is not in the catalog; return how many for each reason."""
     odd = pl.scan_parquet(list(listing)).filter(
@@ -212,10 +230,10 @@ def _write_refused(
         reasons.update(dict(table["reason"].value_counts().iter_rows()))
         files.append(work / f"refused-{number:06d}.parquet")
         table.select(REFUSED_SCHEMA.names()).write_parquet(files[-1])
-    coming = folder / ".refused.parquet"
+    coming = path.with_name(f".{path.name}")
     pl.scan_parquet(files).sink_parquet(coming)
     sync(coming)
-    coming.rename(folder / "refused.parquet")
+    coming.rename(path)
     return reasons
 
 

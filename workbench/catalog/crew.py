@@ -84,6 +84,13 @@ class Crew:
         self._crew.clear()
         self.workers = 1
 
+    @property
+    def ready(self) -> bool:
+        """Whether its processes have started."""
+        return len(self._crew) == self.workers > 1 and all(
+            worker.started or worker.line.poll() for worker in self._crew
+        )
+
     def start(self) -> None:
         """Start the processes, if there are none yet; they import while this one goes on."""
         if self.workers > 1:

@@ -17,8 +17,8 @@ from workbench.catalog.part import PLACE, add_place
 from workbench.catalog.walk import locate, split_member
 from workbench.dicom.refusals import UnreadableFile
 
-SAME = "same content as a file of the catalog"
-OTHER = "other content"
+SAME, OTHER = "same content as {}", "other content than {}"
+"""What is said of a duplicate, with the path of the other file."""
 DIGESTS = pl.Schema({"path": pl.String(), "digest": pl.String()})
 JUDGED = pl.Schema({"path": pl.String(), "detail": pl.String(), PLACE: pl.UInt32()})
 _READ = ["instance_uid", "path", "size", "patient_id", "exam_uid"]
@@ -79,10 +79,17 @@ def judge_duplicates(
     claims = pl.concat(some).filter(several).sort("instance_uid", "path")
     digests = _compare(claims, known, root)
     claims = claims.join(digests, on="path", how="left", maintain_order="left")
-    same = pl.col("digest").n_unique().over("instance_uid") == 1
-    first = pl.col("path") == pl.col("path").first().over("instance_uid")
-    detail = pl.when(same).then(pl.lit(SAME)).otherwise(pl.lit(OTHER))
-    refused = add_place(claims.filter(~(same & first)).with_columns(detail=detail))
+    path, digest = pl.col("path"), pl.col("digest")
+    like_first = digest == digest.first().over("instance_uid")
+    differing = path.filter(digest != digest.first()).first().over("instance_uid")
+    first = path.first().over("instance_uid")
+    same = like_first.all().over("instance_uid")
+    detail = (
+        pl.when(same).then(pl.format(SAME, first))
+        .when(like_first).then(pl.format(OTHER, differing))
+        .otherwise(pl.format(OTHER, first))
+    )  # fmt: skip
+    refused = add_place(claims.with_columns(detail=detail).filter(~(same & (path == first))))
     return Judged(refused.select(JUDGED.names()), digests)
 
 

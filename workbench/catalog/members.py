@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 from workbench.catalog.walk import escape, locate, split_member
+from workbench.dicom import careful
+from workbench.dicom.careful import answer_refusal, ask, open_file, parse_answer, takes_memory
+from workbench.dicom.header import NO_MEMORY, Stored, read_stored, stored_rows
 from workbench.dicom.inflation import ALWAYS_INFLATED, MOST_TIMES, most_inflated
 from workbench.dicom.refusals import Refused, UnreadableFile
 
 MOST_MEMBERS = 200_000
 """A zip file of more members is refused whole."""
+SLOWEST = 2**16
+"""Bytes a second that are read of a zip file at least."""
 IN_MEMORY = 32 * 2**20
 _BROKEN = (
     zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, NotImplementedError,
-    RuntimeError, ValueError, OverflowError, LookupError, OSError, MemoryError,
+    RuntimeError, ValueError, OverflowError, LookupError, OSError,
 )  # fmt: skip
 """What a broken or unusual zip file raises while it is read."""
+_Told: TypeAlias = tuple[str, int]  # a member's name and size
 
 
 @dataclass(frozen=True)
@@ -43,45 +52,112 @@ class Members:
     members: int
 
 
-def read_members(
-    file: Path, path: str, mtime_ns: int, read: Callable[[BinaryIO], dict[str, Any]]
-) -> Members:
-    """Read the header of every member of a zip file.
+def read_members(root: Path, path: str, mtime_ns: int, *, seconds: float | None = None) -> Members:
+    """Read the header of every member of a zip file, in a process apart.
 
     Parameters
     ----------
-    file
-        The zip file.
+    root
+        Folder that the path starts from.
     path
-        Its path as it stands in tables.
+        The zip file, as it stands in tables.
     mtime_ns
         Its time, in ns; that of all members.
-    read
-        Returns the row of one member; `dicom.read_header`.
+    seconds
+        What one member may take (s), and a small zip file; `careful.TIME_S` by default.
 
     Raises
     ------
     UnreadableFile
-        If it is no zip file, or a zip file that nobody should inflate.
+        If it is no zip file, or a zip file that nobody should inflate, or slow to read.
     """
-    found = Members([], [], 0)
-    count, names = 0, set()
-    with _opened(file) as archive:
-        for info in _list(archive, file.stat().st_size):
-            count += 1
-            name = f"{path}!{escape(info.filename)}"
-            try:
-                if name in names:
-                    raise UnreadableFile("duplicate", "a second member of this name")
-                names.add(name)
-                with open_member(archive, info) as stream:
-                    row = read(stream)
-                found.rows.append(
-                    row | {"path": name, "size": info.file_size, "mtime_ns": mtime_ns}
-                )
-            except UnreadableFile as error:
-                found.refused.append(Refused(name, error.reason, error.detail))
-    return Members(found.rows, found.refused, count)
+    seconds = seconds or careful.TIME_S
+    file = root / locate(path)
+    with open_file(str(file)) as opened:
+        until = time.monotonic() + max(seconds, os.fstat(opened.fileno()).st_size / SLOWEST)
+    told: list[_Told] = []
+    read: list[Stored | UnreadableFile] = []
+    while not _read_more(file, told, read, seconds, until):
+        pass
+    return _collect(path, mtime_ns, told, read)
+
+
+def _read_more(
+    file: Path,
+    told: list[_Told],
+    read: list[Stored | UnreadableFile],
+    seconds: float,
+    until: float,
+) -> bool:
+    """Read members from where others ended, as far as one process goes; return whether it is all.
+
+    Raises
+    ------
+    UnreadableFile
+        If it is the zip file itself that cannot be read.
+    """
+    whole = None
+    request = {"file": str(file), "first": len(read)}
+    answers = ask("workbench.catalog.members.tell_members", request, seconds, until)
+    with closing(answers):
+        try:
+            for answer in answers:
+                if "name" in answer:
+                    told.append((answer["name"], answer["size"]))
+                    continue
+                known = parse_answer(answer)
+                if len(read) < len(told):
+                    read.append(known)
+                elif isinstance(known, UnreadableFile):
+                    whole = known
+                if takes_memory(answer):
+                    break
+            else:
+                if whole is None:
+                    return True
+        except UnreadableFile as error:
+            if len(read) == len(told):
+                raise
+            if time.monotonic() >= until:
+                raise UnreadableFile("too_slow", "its members together") from None
+            read.append(error)
+    if whole is not None:
+        raise whole
+    return False
+
+
+def tell_members(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Answer of each member its name, then what it stores; for the process apart."""
+    file = Path(request["file"])
+    try:
+        with _opened(file) as archive:
+            for info in _list(archive, file.stat().st_size)[request["first"] :]:
+                yield {"name": info.filename, "size": info.file_size}
+                try:
+                    with open_member(archive, info) as stream:
+                        yield asdict(read_stored(stream))
+                except UnreadableFile as error:
+                    yield answer_refusal(error)
+    except UnreadableFile as error:
+        yield answer_refusal(error)
+
+
+def _collect(
+    path: str, mtime_ns: int, told: list[_Told], read: list[Stored | UnreadableFile]
+) -> Members:
+    """Return rows and refusals of members; the second of a name is refused."""
+    found = Members([], [], len(told))
+    names = set()
+    for (member, size), row in zip(told, stored_rows(read), strict=True):
+        name = f"{path}!{escape(member)}"
+        if name in names:
+            found.refused.append(Refused(name, "duplicate", "a second member of this name"))
+        elif isinstance(row, UnreadableFile):
+            found.refused.append(Refused(name, row.reason, row.detail))
+        else:
+            found.rows.append(row | {"path": name, "size": size, "mtime_ns": mtime_ns})
+        names.add(name)
+    return found
 
 
 def copy_member(root: Path, path: str, target: BinaryIO) -> None:
@@ -125,6 +201,8 @@ class _opened:  # noqa: N801 - reads as a verb
             raise UnreadableFile("unreadable", "vanished") from None
         except PermissionError:
             raise UnreadableFile("unreadable", "no right to read") from None
+        except MemoryError:
+            raise UnreadableFile("too_big", NO_MEMORY) from None
         except _BROKEN:
             raise UnreadableFile("not_dicom", "not a zip file that can be opened") from None
         return self._archive
@@ -133,13 +211,13 @@ class _opened:  # noqa: N801 - reads as a verb
         self._archive.close()
 
 
-def _list(archive: zipfile.ZipFile, size: int) -> Iterator[zipfile.ZipInfo]:
+def _list(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
     infos = [info for info in archive.infolist() if not info.is_dir()]
     if len(infos) > MOST_MEMBERS:
         raise UnreadableFile("too_big", f"a zip file of more than {MOST_MEMBERS} members")
     if sum(info.file_size for info in infos) > max(MOST_TIMES * size, 64 * ALWAYS_INFLATED):
         raise UnreadableFile("too_big_to_inflate", f"members of more than {MOST_TIMES} times")
-    yield from infos
+    return infos
 
 
 def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
@@ -168,6 +246,9 @@ def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
     except UnreadableFile:
         held.close()
         raise
+    except MemoryError:
+        held.close()
+        raise UnreadableFile("too_big", NO_MEMORY) from None
     except _BROKEN as error:
         held.close()
         raise UnreadableFile("truncated", f"in a zip file: {type(error).__name__}") from None

@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import polars as pl
 
 from workbench.catalog.listing import IDENTITY
 from workbench.catalog.members import read_members
 from workbench.catalog.walk import locate
+from workbench.dicom.careful import read_apart
 from workbench.dicom.columns import REFUSED_SCHEMA, SCHEMA
-from workbench.dicom.header import read_header
+from workbench.dicom.header import stored_rows
 from workbench.dicom.headers import read_headers
 from workbench.dicom.refusals import Refused, UnreadableFile
 
@@ -90,7 +89,7 @@ def read_batch(batch: Batch) -> Done:
         try:
             if batch.lost:
                 raise UnreadableFile("too_big", batch.lost)
-            held = read_members(Path(batch.root, locate(path)), path, mtime_ns, read_header)
+            held = read_members(Path(batch.root), path, mtime_ns)
         except UnreadableFile as error:
             refused.append(Refused(path, error.reason, error.detail))
             continue
@@ -114,27 +113,16 @@ def _read_files(batch: Batch, entries: pl.DataFrame) -> tuple[pl.DataFrame, list
     rows, refused = read_headers(
         some["path"].to_list(), some["size"].to_list(), some["mtime_ns"].to_list(), root=batch.root
     )
-    escaped = []  # rare, and their names are no text
-    for path, size, mtime_ns in entries.filter(~plain).select(IDENTITY[:3]).iter_rows():
-        try:
-            with _open(f"{batch.root}/{locate(path)}") as file:
-                row = read_header(file)
-            escaped.append(row | {"path": path, "size": size, "mtime_ns": mtime_ns})
-        except UnreadableFile as error:
-            refused.append(Refused(path, error.reason, error.detail))
-    return pl.concat([rows, pl.DataFrame(escaped, SCHEMA)]), refused
-
-
-@contextmanager
-def _open(path: str) -> Iterator[BinaryIO]:
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise UnreadableFile("unreadable", os.strerror(error.errno or 0)) from None
-    with open(handle, "rb") as file:  # noqa: PTH123 - of the handle, so that no link is followed
-        if not os.fstat(handle).st_size:
-            raise UnreadableFile("empty")
-        yield file
+    odd = entries.filter(~plain)  # rare, and their names are no text
+    read = list(read_apart(batch.root, [locate(path) for path in odd["path"]]))
+    named = []
+    files = odd.select(IDENTITY[:3]).iter_rows()
+    for row, (path, size, mtime_ns) in zip(stored_rows(read), files, strict=True):
+        if isinstance(row, UnreadableFile):
+            refused.append(Refused(path, row.reason, row.detail))
+        else:
+            named.append(row | {"path": path, "size": size, "mtime_ns": mtime_ns})
+    return pl.concat([rows, pl.DataFrame(named, SCHEMA)]), refused
 
 
 def add_place(rows: pl.DataFrame) -> pl.DataFrame:

@@ -6,29 +6,27 @@ of some files. The next scan keeps those whose files did not change since.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
 
 from workbench.catalog import unfinished
-from workbench.catalog.catalog import (
-    Catalog,
-    read_record,
-    record_is_current,
-    write_record,
-)
+from workbench.catalog.blame import reading_archive, writing_tables
+from workbench.catalog.catalog import Catalog
 from workbench.catalog.commit import commit
+from workbench.catalog.continuity import require_files, require_same_archive
 from workbench.catalog.crew import Crew, Lost
 from workbench.catalog.listing import Changes, compare, sort_on_disk
-from workbench.catalog.part import Batch, list_parts, read_batch
+from workbench.catalog.part import Batch, Done, list_parts, read_batch
+from workbench.catalog.record import Found, read_record, write_record
 from workbench.catalog.walk import walk
 from workbench.errors import SiteError, show
-from workbench.running.disk import writing
 from workbench.running.lock import lock_folder
 
 BATCH = 8_192
@@ -62,21 +60,27 @@ def scan(
     out: Path | str,
     *,
     workers: int = 1,
+    emptied: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> Catalog:
     """Read the header of every file below a folder, and write a catalog.
 
-    Files whose path, size, time and inode are as the last scan saw them are not read again.
+    Files whose path, size, time and inode are as the last scan saw them are not read again. Where
+    the last catalog is damaged, or of another version, all are; `Catalog.notes` says so.
 
     Parameters
     ----------
     folder
         Root of the archive.
     out
-        Folder of the catalog: a new or empty one, or a catalog of this archive. Made with mode
-        0700, since it names patients.
+        Folder of the catalog: a new or empty one, or a catalog of this archive, which may have
+        moved if at least half of its files are as they were. Made with mode 0700, since it names
+        patients.
     workers
         Number of processes that read.
+    emptied
+        Whether it is known that the archive holds no file any more; else that is refused, since
+        its disk may not be mounted.
     progress
         Called as the scan goes on.
 
@@ -87,39 +91,57 @@ def scan(
     Raises
     ------
     SiteError
-        If the folder cannot be read, or `out` is something else or lies in the archive.
+        If the folder cannot be read or lost all its files, or `out` is something else, lies in the
+        archive, or is the catalog of another one.
     ExecutionError
         If another scan writes to `out`, or the disk refuses.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from shutil import copy
+    >>> from pydicom.data import get_testdata_file
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     archive = Path(place, "archive")
+    ...     archive.mkdir()
+    ...     for name in ("CT_small.dcm", "MR_small.dcm"):
+    ...         image = copy(str(get_testdata_file(name)), archive)
+    ...     written = (archive / "note.txt").write_text("no image")
+    ...     catalog = scan(archive, Path(place, "catalog"))
+    ...     columns = catalog.series().select("modality", "rows", "slices").collect()
+    >>> columns.sort("modality").rows()
+    [('CT', 128, 1), ('MR', 64, 1)]
+    >>> catalog.reasons
+    {'not_dicom': 1}
     """
     tell = progress or (lambda _: None)
     root, out = _require_root(Path(folder)), Path(out)
     _require_apart(root, out)
     unfinished.prepare(out)
-    with writing(out), lock_folder(out, what="catalog"), Crew(workers) as crew:
-        last = read_record(out)
-        if last is not None:
-            _require_same_archive(last, root)
-        # Where the columns are others now, all is read again.
-        old = last if last is not None and record_is_current(last) else None
+    with writing_tables(out), lock_folder(out, what="catalog"), Crew(workers) as crew:
+        found = read_record(out)
+        old = found.record
         work = unfinished.open_work(out, root)
         if old is None:
             crew.start()
-        changes = _find_changes(root, out, work, old, tell)
+        changes = _find_changes(root, out, work, found, crew=crew, tell=tell)
+        require_files(found, root, changes, emptied=emptied)
         if changes.fresh or list_parts(work):
             _read(root, work, changes, crew, tell)
         if old is None or not unfinished.is_known(out, work, changes, old):
             record = commit(
                 out, work, changes, crew, root=root, old=old,
-                generation=1 + (last["generation"] if last is not None else 0),
+                generation=1 + found.generation,
                 told=lambda done, total: tell(Progress("write", done, total)),
             )  # fmt: skip
         else:
             record = old | {"root": str(root)}
             if record != old:
                 write_record(out, record)
+        unfinished.name_left_out(out, record)
         unfinished.remove_left(out, record)
         shutil.rmtree(work)
-    return Catalog(out, record)
+    return Catalog(out, record, found.notes)
 
 
 def _require_root(folder: Path) -> Path:
@@ -145,33 +167,42 @@ def _require_apart(root: Path, out: Path) -> None:
         )
 
 
-def _require_same_archive(old: dict[str, Any], root: Path) -> None:
-    before = Path(old["root"])
-    if before != root and before.is_dir():
-        raise SiteError(
-            "The catalog is of another archive",
-            where=f"{show(old['root'], 200)}, not {show(str(root), 200)}",
-            todo="Name another folder for the catalog",
-        )
-
-
 def _find_changes(
     root: Path,
     out: Path,
     work: Path,
-    old: dict[str, Any] | None,
+    found: Found,
+    *,
+    crew: Crew,
     tell: Callable[[Progress], None],
 ) -> Changes:
+    def entries() -> Iterator[pl.DataFrame]:
+        with reading_archive(root):
+            mounted = root.stat()
+            yield from walk(root, crew=crew)
+            if not os.path.samestat(mounted, root.stat()):
+                raise OSError(errno.ESTALE, "")  # unmounted meanwhile: files seem to be gone
+
     def count() -> Iterator[pl.DataFrame]:
         seen = 0
-        for table in walk(root):
+        for table in entries():
             seen += len(table)
             tell(Progress("walk", seen))
             yield table
 
+    old = found.record
     listing = [out / name for name in old["state"]["listing"]] if old else []
     again = unfinished.find_refused(out, old, RETRIED) if old else set()
-    return compare(sort_on_disk(count(), work / "sorting"), listing, work, again=sorted(again))
+    tables = sort_on_disk(count(), work / "sorting")
+    changes = compare(tables, listing, work, again=sorted(again))
+    require_same_archive(found, root, listing, changes)
+    return changes
+
+
+def read_named(batch: Batch) -> Done:
+    """Read a batch as `read_batch` does; what the disk refuses has a name in any process."""
+    with writing_tables(batch.folder.parent):
+        return read_batch(batch)
 
 
 def _read(
@@ -183,7 +214,8 @@ def _read(
     tell(Progress("read", done, total))
     if total - done < FEW:
         crew.stop()
-    size = max(SMALLEST, min(BATCH, -(-(total - done) // (4 * crew.workers))))
+    share = -(-(total - done) // (4 * crew.workers))
+    size = BATCH if crew.workers == 1 else max(SMALLEST, min(BATCH, share))
     lost: list[Batch] = []
 
     def batches() -> Iterator[Batch]:
@@ -209,7 +241,7 @@ def _read(
 
     waiting = batches()
     while True:
-        for result in crew.compute(read_batch, waiting):
+        for result in crew.compute(read_named, waiting):
             if isinstance(result, Lost):
                 lost.append(result.item)
             else:

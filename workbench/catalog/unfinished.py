@@ -16,10 +16,15 @@ from typing import Any
 
 import polars as pl
 
-from workbench.catalog.catalog import CATALOG, columns_text
-from workbench.catalog.commit import TABLES
 from workbench.catalog.listing import IDENTITY, Changes
 from workbench.catalog.part import ENTRIES, REFUSED, ROWS, list_parts
+from workbench.catalog.record import (
+    CATALOG,
+    TABLES,
+    columns_text,
+    named_tables,
+    read_footer,
+)
 from workbench.catalog.walk import file_of
 from workbench.errors import SiteError, show
 from workbench.running.disk import writing
@@ -27,7 +32,9 @@ from workbench.running.disk import writing
 UNFINISHED = "unfinished-"
 """Start of the name of the folder."""
 ABOUT = "about.json"
-_OURS = {CATALOG, f".{CATALOG}", "lock", "refused.parquet", ".refused.parquet", "spool", *TABLES}
+LEFT_OUT = "refused.parquet"
+"""Name by which a person finds what is not in the catalog; one more for that table's file."""
+_OURS = {CATALOG, f".{CATALOG}", "lock", LEFT_OUT, f".{LEFT_OUT}", "spool", *TABLES}
 
 
 @dataclass(frozen=True)
@@ -151,9 +158,22 @@ def is_known(out: Path, work: Path, changes: Changes, old: dict[str, Any]) -> bo
 
 def remove_left(out: Path, record: dict[str, Any]) -> None:
     """Remove the tables that the catalog does not name: of the last one, and of a killed scan."""
-    named = {b[kind] for b in record["buckets"] for kind in ("instances", "series", "aside")}
-    named |= {name for names in record["state"].values() for name in names}
+    named = named_tables(record)
     for folder in TABLES:
         for path in (out / folder).iterdir():
             if f"{folder}/{path.name}" not in named:
                 path.unlink()
+
+
+def name_left_out(out: Path, record: dict[str, Any]) -> None:
+    """Give the table of what is not in the catalog its second name, `LEFT_OUT`."""
+    (table,) = record["state"]["left_out"]
+    if read_footer(out / LEFT_OUT) == record["tables"][table]:
+        return
+    coming = out / f".{LEFT_OUT}"
+    coming.unlink(missing_ok=True)
+    try:
+        coming.hardlink_to(out / table)
+    except OSError:  # not every file system knows links
+        shutil.copyfile(out / table, coming)
+    coming.replace(out / LEFT_OUT)

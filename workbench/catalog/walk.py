@@ -20,6 +20,8 @@ from typing import TypeAlias
 
 import polars as pl
 
+from workbench.catalog.crew import Crew, Lost
+
 LISTING = pl.Schema(
     {
         "path": pl.String(),
@@ -35,6 +37,8 @@ LINK = "link"
 """Stands in `reason` for a link to what is listed by its own name."""
 CHUNK = 250_000
 """Most entries that are held in memory."""
+SHARED, SOME = 64, 32_768
+"""Folders from which on a crew walks them, and entries that one process returns at once."""
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MARK = re.compile(r"(\.zip|\.exam)!", re.IGNORECASE)
 _Odd: TypeAlias = tuple[str, int, int, int, str, str]
@@ -83,7 +87,9 @@ def file_of(path: pl.Expr) -> pl.Expr:
     return path.str.replace(r"(?is)^(.*?\.(?:zip|exam))!.*$", "${1}")
 
 
-def walk(root: str | os.PathLike[str], *, chunk: int = CHUNK) -> Iterator[pl.DataFrame]:
+def walk(
+    root: str | os.PathLike[str], *, chunk: int = CHUNK, crew: Crew | None = None
+) -> Iterator[pl.DataFrame]:
     """Yield all entries below a folder, in tables of the columns of `LISTING`.
 
     Parameters
@@ -92,6 +98,8 @@ def walk(root: str | os.PathLike[str], *, chunk: int = CHUNK) -> Iterator[pl.Dat
         A folder; may itself be a link.
     chunk
         Rows of a table.
+    crew
+        Processes that share the folders, as soon as they have started.
 
     Yields
     ------
@@ -110,22 +118,42 @@ def walk(root: str | os.PathLike[str], *, chunk: int = CHUNK) -> Iterator[pl.Dat
     waiting = [""]
     found = _Found(root, chunk)
     while waiting:
-        prefix = waiting.pop()
-        try:
-            handle = os.open(f"{root}/{prefix}", _OPEN)
-        except FileNotFoundError:
-            continue  # removed since it was listed
-        except OSError as error:
-            found.refuse(prefix[:-1], error)
-            continue
-        try:
-            with os.scandir(handle) as entries:
-                yield from found.take(entries, prefix, waiting)
-        except OSError as error:  # the folder breaks off
-            found.refuse(prefix[:-1], error)
-        finally:
-            os.close(handle)
+        if crew is not None and len(waiting) >= SHARED and crew.ready:
+            jobs = [(root, waiting[i :: 4 * crew.workers]) for i in range(4 * crew.workers)]
+            waiting = []
+            for done in crew.compute(walk_some, jobs):
+                if isinstance(done, Lost):  # walked here, where it can be told why
+                    waiting += done.item[1]
+                    crew = None
+                else:
+                    yield from done[0]
+                    waiting += done[1]
+        else:
+            yield from found.open(waiting.pop(), waiting)
     yield from found.tables()
+
+
+def walk_some(job: tuple[str, list[str]]) -> tuple[list[pl.DataFrame], list[str]]:
+    """Walk folders until there are many entries.
+
+    Parameters
+    ----------
+    job
+        Root, and folders relative to it.
+
+    Returns
+    -------
+    list of polars.DataFrame
+        Entries.
+    list of str
+        Folders that are left.
+    """
+    root, waiting = job
+    found = _Found(root, CHUNK)
+    tables: list[pl.DataFrame] = []
+    while waiting and len(found.paths) < SOME and not tables:
+        tables += found.open(waiting.pop(), waiting)
+    return [*tables, *found.tables()], waiting
 
 
 class _Found:
@@ -138,6 +166,23 @@ class _Found:
         self.times: list[int] = []
         self.inodes: list[int] = []
         self.odd: list[_Odd] = []
+
+    def open(self, prefix: str, waiting: list[str]) -> Iterator[pl.DataFrame]:
+        """Take the entries of the folder of a prefix, its folders into `waiting`."""
+        try:
+            handle = os.open(f"{self.root}/{prefix}", _OPEN)
+        except FileNotFoundError:
+            return  # removed since it was listed
+        except OSError as error:
+            self.refuse(prefix[:-1], error)
+            return
+        try:
+            with os.scandir(handle) as entries:
+                yield from self.take(entries, prefix, waiting)
+        except OSError as error:  # the folder breaks off
+            self.refuse(prefix[:-1], error)
+        finally:
+            os.close(handle)
 
     def take(
         self, entries: Iterable[os.DirEntry[str]], prefix: str, waiting: list[str]

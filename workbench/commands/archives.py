@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 def scan(
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="A site.toml, or a folder of DICOM files.")
+        Path,
+        typer.Argument(
+            metavar="PATH", help="A site.toml or its folder, or a folder of DICOM files."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -29,6 +32,9 @@ def scan(
         int | None,
         typer.Option("--workers", min=1, max=256, help="Processes that read. Default: all cores."),
     ] = None,
+    emptied: Annotated[
+        bool, typer.Option("--emptied", help="The archive was emptied: empty its catalog too.")
+    ] = False,
     list_refused: Annotated[
         bool, typer.Option("--list-refused", help="List each refused file with its reason.")
     ] = False,
@@ -39,14 +45,19 @@ def scan(
     from workbench.capacity import read_cores
     from workbench.catalog.scan import scan as scan_folder
     from workbench.site import read_site
+    from workbench.terminal import note
 
+    if out is None and (path / "site.toml").is_file():
+        path /= "site.toml"
     _require_one_place(path, out)
     workers = workers or read_cores()
     with _progress() as listen:
         if out is None:
-            catalog = scan_site(read_site(path), workers=workers, progress=listen)
+            catalog = scan_site(read_site(path), workers=workers, emptied=emptied, progress=listen)
         else:
-            catalog = scan_folder(path, out, workers=workers, progress=listen)
+            catalog = scan_folder(path, out, workers=workers, emptied=emptied, progress=listen)
+    for text in catalog.notes:
+        note(text)
     if as_json:
         _print_json(catalog, list_refused=list_refused)
     else:

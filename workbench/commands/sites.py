@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.commands.options import Json
-from workbench.errors import SiteError, UsageError, WorkbenchError
+from workbench.errors import SiteError, UsageError, WorkbenchError, show
 
 if TYPE_CHECKING:
     from workbench.findings import Finding, Level
@@ -22,12 +23,23 @@ def datasets(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to search.")] = Path(
         "datasets"
     ),
+    build: Annotated[
+        list[str] | None,
+        typer.Option("--build", metavar="NAME", help="Make a pretend dataset by its recipe."),
+    ] = None,
+    scale: Annotated[
+        float, typer.Option("--scale", help="Share of it to make, 0.001 to 1.")
+    ] = 0.01,
     as_json: Json = False,
 ) -> None:
-    """List the sites in this checkout."""
-    from workbench.datasets import list_sites
+    """List the sites in this checkout, or make pretend ones."""
+    from workbench.datasets import build_dataset, list_sites
     from workbench.terminal import print_json, print_table, say
 
+    if build:
+        for name in build:
+            build_dataset(folder, name, scale)
+        return
     head = ["site", "name", "kind", "archive", "declaration"]
     rows = [
         [s.id, s.name, s.kind, str(s.archive.get("kind", "")), str(s.path)]
@@ -53,14 +65,20 @@ def site(
     name: Annotated[str | None, typer.Option("--name", help="Name for people.")] = None,
     country: Annotated[str | None, typer.Option("--country", help="Country.")] = None,
     archive: Annotated[
-        str | None, typer.Option("--archive", metavar="PATH", help="Its table of exams.")
+        str | None,
+        typer.Option(
+            "--archive",
+            metavar="PLACE",
+            help="A folder of DICOM files, a table of exams, https://… or dimse://AE_TITLE@host:port.",
+        ),
     ] = None,
     kind: Annotated[str, typer.Option("--kind", help="real, public or pretend.")] = "real",
     as_json: Json = False,
 ) -> None:
     """Show and check a site's declaration; or write a new one."""
     from workbench.display import Card
-    from workbench.terminal import print_card, print_findings, print_json, say
+    from workbench.site import SCANNED
+    from workbench.terminal import note, print_card, print_findings, print_json, say
 
     if (declaration is None) == (new is None):
         raise UsageError(
@@ -75,10 +93,15 @@ def site(
             print_json({"id": made.id, "declaration": str(made.path)})
             return
         say(f"Wrote {made.path} and {made.card}. Next:")
-        say(f"  1. fill in both: {made.path} explains each key")
-        say(f"  2. workbench site {made.path}")
-        say(f"  3. workbench key {made.path}")
-        say(f"  4. workbench run STUDY --site {made.path} --sample 100")
+        steps = [f"fill in both: {made.path} explains each key", f"workbench site {made.path}"]
+        if made.archive["kind"] in SCANNED:
+            steps.append(f"workbench scan {made.path}")
+        steps += [
+            f"workbench key {made.path}",
+            f"workbench run STUDY --site {made.path} --sample 100",
+        ]
+        for number, step in enumerate(steps, start=1):
+            say(f"  {number}. {step}")
         return
     if declaration is not None:
         from workbench.site import read_site
@@ -101,13 +124,15 @@ def site(
                 where=str(place.path),
                 todo="Mend what is listed above",
             )
+        if any(finding.rule == "catalog" for finding in findings):
+            (note if as_json else say)(f"Next: workbench scan {place.path}")
 
 
 def _write_new(folder: Path, kind: str, given: dict[str, str | None]) -> Site:
     from workbench.definition.new_site import create_site, suggest_id
 
     asked = {"id": suggest_id(folder), "name": folder.absolute().name, "country": "",
-             "archive": "exams.parquet"}  # fmt: skip
+             "archive": "dicom"}  # fmt: skip
     lacking = [key for key, value in given.items() if value is None]
     if lacking and not sys.stdin.isatty():
         raise UsageError(
@@ -116,22 +141,33 @@ def _write_new(folder: Path, kind: str, given: dict[str, str | None]) -> Site:
             todo=f"Add {' '.join(f'--{key} …' for key in lacking)}",
         )
     questions = {"id": "Id (a-z, 0-9, _)", "name": "Name for people", "country": "Country",
-                 "archive": "Table of exams (path)"}  # fmt: skip
+                 "archive": "Folder of DICOM, table of exams, or address of a server"}  # fmt: skip
     values = {
         key: value if value is not None else typer.prompt(questions[key], default=asked[key])
         for key, value in given.items()
     }
+    values["archive"] = _from_here(values["archive"])
     return create_site(folder, kind=kind, **values)
 
 
+def _from_here(typed: str) -> str:
+    """Return a path that leads from this folder to something as an absolute one."""
+    if "://" in typed:
+        return typed
+    path = Path(typed).expanduser()
+    return os.path.normpath(path.absolute()) if typed and path.exists() else str(path)
+
+
 def _check(place: Site) -> tuple[list[str], list[Finding]]:
-    """Return the columns that the archive holds, and what is wrong; reads no row."""
+    """Return the columns that the archive holds, and what is wrong; nothing is read or asked."""
     from workbench.archive.archive import KEYWORDS, open_archive
     from workbench.archive.series_table import open_series_table
     from workbench.exchange.keys import read_key
     from workbench.findings import Finding
+    from workbench.site import SCANNED
 
-    findings = [finding for finding in place.check() if finding.level != "pass"]
+    # That an archive was not scanned yet is told below, as no fault of its declaration.
+    findings = [f for f in place.check() if f.level != "pass" and f.rule != "catalog"]
     if place.key_path is not None:
         try:
             read_key(place.key_path)
@@ -141,7 +177,10 @@ def _check(place: Site) -> tuple[list[str], list[Finding]]:
     held: list[str] = []
     if not any(finding.rule == "paths" for finding in findings):
         try:
-            open_archive(place)
+            if place.archive["kind"] in SCANNED:
+                findings += _check_scanned(place)
+            else:
+                open_archive(place)
             held = list(KEYWORDS)
             if place.archive["kind"] == "table":
                 held = list(open_series_table(place.archive, place.folder, KEYWORDS).columns)
@@ -153,6 +192,63 @@ def _check(place: Site) -> tuple[list[str], list[Finding]]:
         todo = "Say why, so that tables that need them are listed with the reason"
         findings.append(Finding("review", "cannot_answer", what, "site.toml", todo=todo))
     return held, findings
+
+
+def _check_scanned(place: Site) -> list[Finding]:
+    """Return what a scan would bring up to date, if one could read what is declared."""
+    from workbench.archive.archive import open_archive
+    from workbench.archive.dimse import DimseServer
+    from workbench.archive.site_scan import read_server
+    from workbench.findings import Finding
+
+    found: list[Finding] = []
+    if place.archive["kind"] == "folder":
+        found += _check_folder(place)
+    else:
+        server = read_server(place.archive, place.folder)
+        if not isinstance(server, DimseServer):
+            server.access.authorization()
+        elif server.peer.tls:
+            server.peer.context()
+    try:
+        open_archive(place)
+    except SiteError as error:
+        absent = place.stamps()["archive.catalog"] == "absent"
+        what = "The archive was not scanned yet" if absent else error.what
+        where = "site.toml, archive.catalog"
+        found.append(Finding("review", "catalog", what, where, todo=error.todo))
+    return found
+
+
+def _check_folder(place: Site) -> list[Finding]:
+    """Refuse a folder that cannot be scanned into the catalog that is declared."""
+    from workbench.archive.archive import FOLDER_KEYS, require_keys
+    from workbench.findings import Finding
+    from workbench.site import CATALOG
+
+    require_keys(place.archive, FOLDER_KEYS)
+    if "path" not in place.archive:
+        todo = 'Write path = "…", the folder that holds the DICOM files'
+        raise SiteError("The archive says no folder", where="archive.path", todo=todo)
+    root = place.locate(place.archive["path"]).resolve()
+    try:
+        with os.scandir(root) as entries:
+            empty = next(entries, None) is None
+    except OSError as error:
+        raise SiteError(
+            f"The folder cannot be read: {error.strerror}",
+            where=f"archive.path, {show(str(root), 200)}",
+            todo="Correct the path, or have its disk mounted and its rights given",
+        ) from None
+    catalog = place.locate(str(place.archive.get("catalog", CATALOG))).resolve()
+    if catalog.is_relative_to(root) or root.is_relative_to(catalog):
+        raise SiteError(
+            "The catalog would lie inside of the archive, or around it",
+            where="archive.catalog",
+            todo="Name another folder: catalog = '…'",
+        )
+    what, todo = "The folder is empty", "Correct the path, or have its disk mounted"
+    return [Finding("review", "archive", what, "site.toml, archive.path", todo=todo)] * empty
 
 
 def _describe(place: Site, held: list[str]) -> dict[str, object]:

@@ -122,11 +122,9 @@ def run(
         print_table(["site", "run", "steps"], rows)
     for result in ended:
         print_quality(result)
-    for result in ended:
-        asked = steps if papermill else ran[result.site.id] if len(ended) == 1 else []
-        if asked:
-            say(f"The same with papermill alone, {result.site.id}:")
-        for step in asked:
+    for result in ended if papermill else []:
+        say(f"The same with papermill alone, {result.site.id}:")
+        for step in steps:
             say(f"  {result.papermill_command(step)}")
     for error in errors:
         note(str(error))

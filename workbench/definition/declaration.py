@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 import stat
 import tomllib
-import types
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
 from workbench.definition.problems import problem, refuse
+from workbench.definition.rules import annotation_at, keys_at, tell_rule
 from workbench.errors import WorkbenchError, nearest, show, suggest
 from workbench.findings import Finding
 
@@ -153,7 +153,8 @@ def validate(
     try:
         return model.model_validate(data)
     except ValidationError as exc:
-        refuse(_problems(exc, model, data, show(str(file), 200)), error, exc.error_count())
+        found, total = _problems(exc, model, data, show(str(file), 200))
+        refuse(found, error, total)
         raise  # unreachable: a ValidationError always holds at least one problem
 
 
@@ -269,22 +270,34 @@ def _measure(data: object) -> tuple[int, int]:
 
 def _problems(
     exc: ValidationError, model: type[BaseModel], data: object, file: str
-) -> list[Finding]:
+) -> tuple[list[Finding], int]:
+    """Return the first problems, one a place, and the number of all."""
+    places: dict[tuple[object, ...], Any] = {}
+    for entry in exc.errors(include_url=False, include_input=False):
+        at_key = "[key]" in entry["loc"]
+        parts = [part for part in entry["loc"] if part != "[key]"]
+        loc = _place(parts, data, absent=entry["type"] == "missing")
+        places.setdefault((*loc, at_key), (loc, at_key, entry))
+    # A part of a declaration that is read alone is named by its table: "site.toml, archive".
+    joint = "." if ", " in file else ", "
     found = []
-    for entry in exc.errors(include_url=False, include_input=False)[:10]:
-        loc = tuple(p for p in entry["loc"] if p != "[key]")
-        where = f"{file}, {_key(loc, data)}" if loc else file
+    for loc, at_key, entry in list(places.values())[:10]:
+        where = f"{file}{joint}{_key(loc, data)}" if loc else file
         last = show(str(loc[-1])) if loc else ""
         context: dict[str, Any] = entry.get("ctx", {})
         kind = entry["type"]
         if kind == "extra_forbidden":
-            known = _keys_at(model, loc[:-1])
+            known = keys_at(model, loc[:-1])
             found.append(problem(f"Unknown key {last!r}", where, suggest(str(loc[-1]), known)))
         elif kind == "missing":
-            found.append(problem(f"The key {last!r} is missing", where, f"Write {last} = …"))
+            rule = tell_rule(annotation_at(model, loc))
+            todo = f"Write {last} = …" + (f", {rule}" if rule else "")
+            if rule == "a table":
+                todo = f"Write [{_key(loc, data)}]"
+            found.append(problem(f"The key {last!r} is missing", where, todo))
         elif kind == "literal_error":
             allowed = re.findall(r"'([^']*)'", context["expected"])
-            given = str(_value_at(loc, data) if "[key]" not in entry["loc"] else loc[-1])
+            given = str(loc[-1] if at_key else _value_at(loc, data))
             close = nearest(given, allowed)
             advice = f"Did you mean {close!r}? " if close else ""
             found.append(
@@ -297,10 +310,39 @@ def _problems(
         elif kind == "refused":
             found.append(problem(context["what"], where, context["todo"]))
         else:
-            given = show(_value_at(loc, data))
-            rule = entry["msg"].removeprefix("Input ").removeprefix("Value error, ")
-            found.append(problem(f"{last!r} is {given}: it {rule}", where, f"Correct {last}"))
-    return found
+            said = entry["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+            rule = tell_rule(annotation_at(model, loc)) or said
+            found.append(_wrong_value(entry, loc, _value_at(loc, data), rule, where))
+    return found, len(places)
+
+
+def _wrong_value(
+    entry: Mapping[str, Any], loc: tuple[int | str, ...], value: object, rule: str, where: str
+) -> Finding:
+    """Return what cannot be the value of a key, and what can."""
+    given = f'"{show(value)}"' if isinstance(value, str) else show(value)
+    if isinstance(value, bool):
+        given = str(value).lower()
+    key = next((show(part) for part in reversed(loc) if isinstance(part, str)), "it")
+    verb = "hold" if loc and isinstance(loc[-1], int) else "be"
+    context = entry.get("ctx", {})
+    for limit, words in {"min_length": "at least", "max_length": "at most"}.items():
+        if limit in context:
+            rule = f"{words} {context[limit]:,} of them"
+    if entry["type"] == "finite_number":
+        rule = rule.replace("a number", "a finite number")
+    return problem(f"{key!r} cannot {verb} {given}", where, f"Write {rule}")
+
+
+def _place(parts: Sequence[int | str], data: object, *, absent: bool) -> tuple[int | str, ...]:
+    """Return a place without the names of the types that were tried there."""
+    kept: list[int | str] = []
+    for part in parts:
+        known = isinstance(data, dict) and part in data
+        if known or (isinstance(data, list) and isinstance(part, int) and part < len(data)):
+            kept.append(part)
+            data = _value_at([part], data)
+    return (*kept, parts[-1]) if absent else tuple(kept)
 
 
 def _key(loc: Iterable[int | str], data: object) -> str:
@@ -325,35 +367,3 @@ def _value_at(loc: Iterable[int | str], data: object) -> object:
         except (TypeError, KeyError, IndexError):
             break
     return data
-
-
-def _keys_at(model: type[BaseModel], loc: Iterable[int | str]) -> list[str]:
-    annotation: object = model
-    for part in loc:
-        annotation = _inner(annotation, part)
-    found = _models(annotation)
-    return sorted({name for m in found for name in m.model_fields})
-
-
-def _inner(annotation: object, part: int | str) -> object:
-    for candidate in _models(annotation):
-        if part in candidate.model_fields:
-            return candidate.model_fields[str(part)].annotation
-    for plain in _plain(annotation):
-        if get_origin(plain) in (list, dict, tuple):
-            return get_args(plain)[-1]
-    return None
-
-
-def _models(annotation: object) -> list[type[BaseModel]]:
-    return [p for p in _plain(annotation) if isinstance(p, type) and issubclass(p, BaseModel)]
-
-
-def _plain(annotation: object) -> list[object]:
-    """Return the members of a union, without the wrapping of Annotated."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _plain(get_args(annotation)[0])
-    if origin in (Union, types.UnionType):
-        return [inner for arg in get_args(annotation) for inner in _plain(arg)]
-    return [annotation]

@@ -7,14 +7,28 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
+from workbench.definition.archive_table import KINDS, TABLES
 from workbench.errors import SiteError, WorkbenchError, show
 from workbench.running.disk import require_outside_repository
 from workbench.site import Site, read_site
 
 TEMPLATE = Path(__file__).parents[1] / "resources" / "site"
 FILES = ("site.toml", "card.md")
+ADDRESSES = "https://host/path, or dimse://AE_TITLE@host:port"
+EXAMPLES: Mapping[str, Mapping[str, str | int]] = {
+    "folder": {"path": "dicom"},
+    "table": {"path": "exams.parquet"},
+    "dicomweb": {"url": "https://pacs.example/dicom-web"},
+    "dimse": {"host": "pacs.example", "port": 104, "ae_title": "PACS"},
+    "idc": {"collection": "cmmd"},
+}
+"""What stands in the blocks of the other kinds of archive."""
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_DIMSE = re.compile(r"dimse://([^@/]{1,48})@(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):([0-9]{1,5})/?")
 
 
 def create_site(
@@ -38,7 +52,9 @@ def create_site(
     kind
         "real", "public" or "pretend".
     archive
-        Path of the table, absolute or from the folder; it need not exist yet.
+        What holds the exams: the path of a folder of DICOM files or of a table, absolute or from
+        the folder; or an address, `https://host/path` of DICOMweb or `dimse://AE_TITLE@host:port`.
+        It need not exist yet: a path that ends like a table's file is one, any other a folder.
 
     Returns
     -------
@@ -64,7 +80,7 @@ def create_site(
         "name": _quoted(name),
         "country": _quoted(country),
         "kind": _quoted(kind),
-        "archive": _quoted(archive),
+        "archive": _write_archive(name_archive(archive, folder)),
         "key": "real" if kind == "real" else "demo",
         "title": name,
     }
@@ -103,6 +119,91 @@ def create_site(
     return read_site(folder)
 
 
+def name_archive(text: str, folder: Path) -> dict[str, str | int]:
+    """Return the kind of archive that a path or an address means, and the keys that say where.
+
+    Parameters
+    ----------
+    text
+        A path, absolute or from the folder, or an address.
+    folder
+        Folder of the site.
+
+    Raises
+    ------
+    SiteError
+        If it cannot be an archive. No address is shown: a password may stand in it.
+
+    Examples
+    --------
+    >>> name_archive("dimse://PACS@10.0.0.5:104", Path("north"))
+    {'kind': 'dimse', 'ae_title': 'PACS', 'host': '10.0.0.5', 'port': 104}
+    >>> name_archive("https://pacs.example/dicom-web", Path("north"))
+    {'kind': 'dicomweb', 'url': 'https://pacs.example/dicom-web'}
+    >>> name_archive("exams.csv", Path("north"))
+    {'kind': 'table', 'path': 'exams.csv'}
+    """
+    if scheme := _SCHEME.match(text):
+        return _name_server(scheme[1].lower(), text)
+    try:
+        place, here = (folder / text).absolute(), folder.absolute()
+        is_folder, is_file = place.is_dir(), place.is_file()
+        around = here.resolve().is_relative_to(place.resolve())
+    except (OSError, RuntimeError, ValueError):
+        raise _refuse("The path cannot be used", "Name a folder, or a table's file") from None
+    # A path that leads into the site's folder moves with it.
+    path = str(place.relative_to(here)) if place.is_relative_to(here) else text
+    is_table = place.suffix.lower() in TABLES
+    if is_file and not is_table:
+        todo = f"Name a table ({', '.join(TABLES)}), or the folder that holds the DICOM files"
+        raise _refuse("This file is no table", todo)
+    if around:
+        todo = "Write the site into a folder of its own: what lies in the archive is scanned"
+        raise _refuse("The site would lie inside of its archive", todo)
+    return {"kind": "table" if is_table and not is_folder else "folder", "path": path}
+
+
+def _name_server(scheme: str, text: str) -> dict[str, str | int]:
+    if scheme == "dimse":
+        found = _DIMSE.fullmatch(text)
+        if found is None or not 0 < int(found[3]) <= 65_535:
+            raise _refuse("The address is none of a DICOM server", f"Write {ADDRESSES}")
+        title, host = unquote(found[1]), found[2].strip("[]")
+        return {"kind": "dimse", "ae_title": title, "host": host, "port": int(found[3])}
+    if scheme not in ("http", "https"):
+        raise _refuse(f"No archive has an address {show(scheme)}://", f"Write {ADDRESSES}")
+    try:
+        parts = urlsplit(text)
+        good = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise _refuse("The address is none of a web server", f"Write {ADDRESSES}")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        todo = "Leave the rest out: site.toml names a user, and a file that holds the password"
+        raise _refuse("The address holds more than host, port and path", todo)
+    return {"kind": "dicomweb", "url": text}
+
+
+def _refuse(what: str, todo: str) -> SiteError:
+    return SiteError(
+        f"No site was written: {what[0].lower()}{what[1:]}", where="archive", todo=todo
+    )
+
+
+def _write_archive(declared: Mapping[str, str | int]) -> str:
+    """Return the table [archive] of this kind, and a block in comments for every other."""
+    blocks = (TEMPLATE / "archive.toml").read_text("utf-8").strip().split("\n\n")
+    filled = {
+        kind: _filled(block, {key: _quoted(value) for key, value in values.items()})
+        for kind, block in zip(KINDS, blocks, strict=True)
+        for values in [declared if kind == declared["kind"] else EXAMPLES[kind]]
+    }
+    written = filled.pop(str(declared["kind"]))
+    others = re.sub(r"^(?=[a-z])", "#", "\n\n".join(filled.values()), flags=re.MULTILINE)
+    return f"{written}\n\n# Other archives: one such block in place of the above.\n\n{others}"
+
+
 def suggest_id(folder: Path) -> str:
     """Return an id made of a folder's name.
 
@@ -115,11 +216,11 @@ def suggest_id(folder: Path) -> str:
     return made.strip("_").lstrip("0123456789_") or "my_hospital"
 
 
-def _quoted(text: str) -> str:
-    """Return a text as TOML; JSON writes a subset of TOML's strings, but for DEL."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+def _quoted(value: str | int) -> str:
+    """Return a text or number as TOML; JSON writes a subset of it, but for DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _filled(template: str, values: dict[str, str]) -> str:
     """Replace each @name@ once; what a value holds is not looked at again."""
-    return re.sub(r"@([a-z]+)@", lambda found: values[found[1]], template)
+    return re.sub(r"@([a-z_]+)@", lambda found: values[found[1]], template)

@@ -86,12 +86,28 @@ INSTANCE_COLUMNS: tuple[Column, ...] = (
     Column("exam_time", "StudyDate+StudyTime", 0x00080020, "time", "", _TIME),
     Column("exam_time_source", "", None, "text", "", "keywords that exam_time was taken from"),
     Column("series_time", "SeriesDate+SeriesTime", 0x00080021, "time", "", _TIME),
+    Column("series_time_source", "", None, "text", "", "keywords that series_time was taken from"),
     Column(
         "acquisition_time", "AcquisitionDateTime", 0x0008002A, "time", "",
         f"else AcquisitionDate+AcquisitionTime; {_TIME}",
     ),
+    Column(
+        "acquisition_time_source", "", None, "text", "",
+        "keywords that acquisition_time was taken from",
+    ),
+    Column(
+        "acquisition_offset_min", "AcquisitionDateTime", 0x0008002A, "minutes", "min",
+        "offset from UTC of acquisition_time, and of exam_time where it was taken from "
+        "AcquisitionDateTime: the one in the value, else timezone_offset_min",
+    ),
     Column("content_time", "ContentDate+ContentTime", 0x00080023, "time", "", _TIME),
-    Column("timezone_offset_min", "TimezoneOffsetFromUTC", 0x00080201, "minutes", "min"),
+    Column(
+        "content_time_source", "", None, "text", "", "keywords that content_time was taken from"
+    ),
+    Column(
+        "timezone_offset_min", "TimezoneOffsetFromUTC", 0x00080201, "minutes", "min",
+        "offset from UTC of every time that states no other; UTC is the time less its offset",
+    ),
     Column("age", "PatientAge", 0x00101010, "age", "", "as stored, such as 045Y"),
     Column(
         "age_years", "PatientAge+PatientBirthDate", 0x00101010, "number", "a",

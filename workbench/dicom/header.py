@@ -49,10 +49,11 @@ _PARSER_ERRORS = (
     *(LookupError, AttributeError, NotImplementedError, OverflowError, AssertionError),
     *(struct.error, zlib.error),
 )
+NO_MEMORY = "not enough memory"
 _REASONS = (
     (EOFError, "truncated", "inside a sequence"),
     (RecursionError, "too_deep", f"more than {DEEPEST}"),
-    (MemoryError, "too_big", "not enough memory"),
+    (MemoryError, "too_big", NO_MEMORY),
 )
 
 
@@ -95,13 +96,33 @@ def read_header(source: Path | bytes | BinaryIO, *, identified: bool = True) -> 
     UnreadableFile
         With a reason of `refusals.REASONS`.
     """
-    stored = read_stored(source, identified=identified)
-    rows = to_rows(stored_table([stored]))
-    lengths = (pl.Series([n], dtype=pl.Int64) for n in (stored.pixel_length, stored.fragments))
-    bad = find_bad_lengths(rows, *lengths)[0]
-    if bad is not None:
-        raise UnreadableFile("bad_length", bad)
-    return rows.row(0, named=True)
+    (row,) = stored_rows([read_stored(source, identified=identified)])
+    if isinstance(row, UnreadableFile):
+        raise row
+    return row
+
+
+def stored_rows(
+    read: Sequence[Stored | UnreadableFile],
+) -> list[dict[str, Any] | UnreadableFile]:
+    """Return the row of each file, or why it has none.
+
+    Parameters
+    ----------
+    read
+        What their headers store, or why it is not known.
+    """
+    stored = [s for s in read if isinstance(s, Stored)]
+    if not stored:
+        return [known for known in read if isinstance(known, UnreadableFile)]
+    rows = to_rows(stored_table(stored))
+    lengths = zip(*[(s.pixel_length, s.fragments) for s in stored], strict=True)
+    bad = find_bad_lengths(rows, *(pl.Series(n, dtype=pl.Int64) for n in lengths))
+    found = (
+        row if detail is None else UnreadableFile("bad_length", detail)
+        for row, detail in zip(rows.iter_rows(named=True), bad, strict=True)
+    )
+    return [next(found) if isinstance(known, Stored) else known for known in read]
 
 
 def header_row(dataset: Dataset) -> dict[str, Any]:
@@ -219,12 +240,7 @@ def _read(stream: BoundedStream, *, identified: bool) -> Stored:
     from pydicom.dataset import FileMetaDataset
     from pydicom.filereader import read_dataset, read_partial
 
-    if not stream.size:
-        raise UnreadableFile("empty")
-    head = stream.at(0, 132)
-    named = head[128:] == b"DICM"
-    if not (named or _looks_like_dicom(head)):
-        raise UnreadableFile("not_dicom")
+    named = check_start(stream.file)
     stream.seek(132 if named else 0)
     meta = read_dataset(
         stream.file_like, False, True, stop_when=lambda tag, _vr, _length: tag >> 16 != 2
@@ -260,6 +276,31 @@ def _read(stream: BoundedStream, *, identified: bool) -> Stored:
     )
     native = stop.length != UNDEFINED and not is_encapsulated(syntax)
     return Stored(values, stop.length if native else None, fragments)
+
+
+def check_start(file: BinaryIO) -> bool:
+    """Return whether a file has the mark of DICOM; without it, it must look like a data set.
+
+    Parameters
+    ----------
+    file
+        A seekable stream at its start.
+
+    Raises
+    ------
+    UnreadableFile
+        `empty`, or `not_dicom`.
+    """
+    try:
+        head = file.read(132)
+    except OSError as error:
+        raise UnreadableFile("unreadable", error.__class__.__name__) from None
+    if not head:
+        raise UnreadableFile("empty")
+    named = head[128:] == b"DICM"
+    if not (named or _looks_like_dicom(head)):
+        raise UnreadableFile("not_dicom")
+    return named
 
 
 def _check_header(

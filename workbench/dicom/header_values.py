@@ -47,8 +47,19 @@ def _part(row, start, end, index, count):
 
 
 @njit(cache=True, nogil=True)
-def copy_values(buffer, rows, starts, lengths, values, moved):
+def _is_same(row, start, other, before, length):
+    at = 0
+    while at < length and row[start + at] == other[before + at]:
+        at += 1
+    return at >= length
+
+
+@njit(cache=True, nogil=True)
+def copy_values(buffer, rows, starts, lengths, values, moved, changed):
     """Copy the values of many headers into one buffer without what lies between them.
+
+    A value that is that of the header before is not copied again: most are the same in all files
+    of a series.
 
     Parameters
     ----------
@@ -62,16 +73,28 @@ def copy_values(buffer, rows, starts, lengths, values, moved):
         Filled with the values.
     moved : int64, k x m
         Filled with where each starts in `values`.
+    changed : bool, k x m
+        Filled with whether it is another than in the row before.
+
+    Returns
+    -------
+    int
+        How many bytes of `values` are filled.
     """
     at = 0
     for j in range(len(rows)):
-        row = buffer[rows[j]]
+        row, before = buffer[rows[j]], buffer[rows[j - 1]]
         for m in range(starts.shape[1]):
-            moved[j, m] = at
-            start = starts[rows[j], m]
-            for i in range(start, start + lengths[rows[j], m]):
+            start, length = starts[rows[j], m], lengths[rows[j], m]
+            same = j > 0 and length == lengths[rows[j - 1], m]
+            if same and _is_same(row, start, before, starts[rows[j - 1], m], length):
+                moved[j, m], changed[j, m] = moved[j - 1, m], False
+                continue
+            moved[j, m], changed[j, m] = at, True
+            for i in range(start, start + length):
                 values[at] = row[i]
                 at += 1
+    return at
 
 
 @njit(cache=True, nogil=True)

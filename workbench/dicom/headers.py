@@ -2,7 +2,7 @@
 
 The first 16 KB of each file are read into one buffer and walked by compiled code; columns are
 made of all of them at once. A header that this does not understand to the last byte is read by
-`dicom.read_stored`, so that the rows are the same, only later.
+`careful.read_apart`, so that the rows are the same, only later.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from workbench.dicom.attributes import ATTRIBUTES
+from workbench.dicom.careful import read_apart
 from workbench.dicom.columns import SCHEMA
-from workbench.dicom.header import Stored, read_stored, stored_table
-from workbench.dicom.header_table import NUMBER_BYTES, tabulate
+from workbench.dicom.header import Stored, stored_table
+from workbench.dicom.header_table import CHARACTER_SET, NUMBER_BYTES, tabulate
 from workbench.dicom.pixel_data import UNDEFINED, check_end
 from workbench.dicom.refusals import Refused, UnreadableFile
 from workbench.dicom.rows import find_bad_lengths, to_rows
@@ -28,11 +29,18 @@ WINDOW = 16 * 2**10
 """Bytes of a file that are read first."""
 WIDE_WINDOW = 256 * 2**10
 """Bytes that are read of a file whose header does not end before."""
-AT_ONCE = 2 * 2**20
-"""Bytes of the buffer that windows are read into: it stays in the processor's cache."""
+AT_ONCE = 4 * 2**20
+"""Bytes of the buffer that windows are read into; most of it stays in the processor's cache."""
+NARROWEST = 4 * 2**10
+"""Bytes that are read of a file at least."""
+AFTER = 32
+"""Bytes behind the header that tell how its pixel data starts."""
+OFTEN = 1 / 8
+"""Part of the files from which on a value that changes is read of each file."""
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _TAGS = np.array([a.tag for a in ATTRIBUTES], np.int64)
 _CLASSES = np.array([NUMBER_BYTES.get(a.vr, 0) for a in ATTRIBUTES], np.int64)
+_INSTANCE = [a.keyword for a in ATTRIBUTES].index("SOPInstanceUID")
 
 
 def read_headers(
@@ -77,7 +85,7 @@ def read_headers(
         batch.read(np.arange(len(paths)), WINDOW)
         batch.read(batch.take_wider(), WIDE_WINDOW)
         batch.make_table()
-        batch.read_carefully()
+        batch.read_carefully(str(Path(root).absolute()))
     finally:
         os.close(folder)
     return batch.finish(mtimes_ns)
@@ -117,39 +125,48 @@ class _Batch:
         return np.array(taken, np.int64)
 
     def read(self, files: NDArray[np.int64], window: int) -> None:
-        """Read the first bytes of files, walk them and keep what they store."""
-        at_once = max(1, AT_ONCE // window)
-        if not len(files):
-            return
-        buffer = np.empty((min(at_once, len(files)), window), np.uint8)
+        """Read the first bytes of files, walk them and keep what they store.
+
+        Not more of a file is read than the headers before took, unless that is too little.
+        """
+        at_once, width = max(1, AT_ONCE // window), window
+        space = np.empty(min(at_once, len(files)) * window, np.uint8)
         for first in range(0, len(files), at_once):
             some = files[first : first + at_once]
-            used = self._fill(buffer, some)
-            self._walk(buffer[: len(some)], used, some)
+            short, longest = self._read(space, some, width)
+            if len(short) and width < window:
+                short, _ = self._read(space, short, window)
+            width = window if len(short) else min(window, max(NARROWEST, 1 << longest.bit_length()))
+            self.wider += short.tolist()
+
+    def _read(
+        self, space: NDArray[np.uint8], files: NDArray[np.int64], width: int
+    ) -> tuple[NDArray[np.int64], int]:
+        """Return the files of which more must be read, and the end of the longest header."""
+        buffer = space[: len(files) * width].reshape(len(files), width)
+        return self._walk(buffer, self._fill(buffer, files), files)
 
     def _fill(self, buffer: NDArray[np.uint8], files: NDArray[np.int64]) -> NDArray[np.int64]:
         """Read the first bytes of each file; -1 where that is not possible."""
-        used = np.empty(len(files), np.int64)
-        window, folder, paths = buffer.shape[1], self.folder, self.paths
-        whole = memoryview(buffer.data).cast("B")
-        for i, file in enumerate(files.tolist()):
+        used = []
+        folder, paths = self.folder, self.paths
+        for file, row in zip(files.tolist(), buffer, strict=True):
             try:
                 descriptor = os.open(paths[file], _OPEN, dir_fd=folder)
             except (OSError, ValueError):
-                used[i] = -1
+                used.append(-1)
                 continue
             try:
-                start = i * window
-                used[i] = os.preadv(descriptor, [whole[start : start + window]], 0)
+                used.append(os.readv(descriptor, (row,)))
             except OSError:
-                used[i] = -1
+                used.append(-1)
             finally:
                 os.close(descriptor)
-        return used
+        return np.array(used, np.int64)
 
     def _walk(
         self, buffer: NDArray[np.uint8], used: NDArray[np.int64], files: NDArray[np.int64]
-    ) -> None:
+    ) -> tuple[NDArray[np.int64], int]:
         from workbench.dicom.header_values import copy_values
         from workbench.dicom.header_walk import (
             COMPRESSED,
@@ -158,6 +175,7 @@ class _Batch:
             FRAGMENTS,
             IMPLICIT,
             MORE,
+            NO_PIXELS,
             walk_headers,
         )
 
@@ -174,78 +192,89 @@ class _Batch:
         last = (declared < 0) | (offset + declared == sizes)
         for i in np.flatnonzero((status == DONE) & ((declared == FRAGMENTS) | ~last)).tolist():
             try:
-                number = self._check_end(files[i], sizes[i], found[i], implicit=way[i] == IMPLICIT)
+                head = buffer[i, : used[i]].tobytes()
+                number = self._check_end(head, files[i], sizes[i], found[i], way[i] == IMPLICIT)
                 fragments[i] = -1 if number is None else number
             except (UnreadableFile, OSError):
                 status[i] = DOUBT
         rows = np.flatnonzero(status == DONE)
         held = lengths[rows]
         values = np.empty(int(np.maximum(held, 0).sum()), np.uint8)
-        moved = np.empty(held.shape, np.int64)
-        copy_values(buffer, rows, starts, lengths, values, moved)
+        moved, changed = np.empty(held.shape, np.int32), np.empty(held.shape, np.bool_)
+        copied = copy_values(buffer, rows, starts, lengths, values, moved, changed)
         native = np.where(way == COMPRESSED, -1, declared)
         lengths_of = np.stack([native, fragments], axis=1)[rows]
-        self.known.append((files[rows], lengths_of, values, moved, held))
+        known = (files[rows], lengths_of, values[:copied].copy(), moved, held, changed)
+        self.known.append(known)
         self.doubtful += files[status == DOUBT].tolist()
-        self.wider += files[status == MORE].tolist()
+        ends = np.where(declared == NO_PIXELS, sizes, offset + AFTER)[rows]
+        return files[status == MORE], int(ends.max(initial=0))
 
     def make_table(self) -> None:
         """Make a table of the headers that were walked."""
         if not self.known:
             return
-        files, pixels, values, starts, lengths = zip(*self.known, strict=True)
+        files, pixels, values, starts, lengths, changed = zip(*self.known, strict=True)
         before = np.cumsum([0, *(len(v) for v in values[:-1])])
-        moved = [s + b for s, b in zip(starts, before, strict=True)]
-        table, good = tabulate(*map(np.concatenate, (values, moved, lengths)))
+        before = np.repeat(before, [len(f) for f in files])[:, None]
+        value, start, length, new = map(np.concatenate, (values, starts, lengths, changed))
+        # What most files share with the one before is made a column once for all of them.
+        often = new.sum(axis=0) > len(new) * OFTEN
+        often[CHARACTER_SET], often[_INSTANCE] = False, True
+        first = np.flatnonzero(new[:, ~often].any(axis=1))
+        wanted = np.flatnonzero(~often)
+        some = np.ix_(first, wanted)
+        shared, fine = tabulate(value, before[first] + start[some], length[some], wanted)
+        often[CHARACTER_SET] = True
+        wanted = np.flatnonzero(often)
+        own, good = tabulate(value, before + start[:, wanted], length[:, wanted], wanted)
+        own = own.drop("SpecificCharacterSet")
+        run = np.searchsorted(first, np.arange(len(new)), "right") - 1
+        good &= fine[run]
         places = np.concatenate(files)
-        self.tables.append(table)
+        self.tables.append(to_rows(own.filter(good), shared, run[good]))
         self.places.append(places[good])
         self.lengths.append(np.concatenate(pixels)[good])
         self.doubtful += places[~good].tolist()
         self.known = []
 
     def _check_end(
-        self, file: int, size: int, found: NDArray[np.int64], *, implicit: bool
+        self, head: bytes, file: int, size: int, found: NDArray[np.int64], implicit: bool
     ) -> int | None:
         """Refuse pixel data that is not all there; return how many fragments it has."""
         offset, length, _ = found.tolist()
         descriptor = os.open(self.paths[file], _OPEN, dir_fd=self.folder)
+
+        def read(at: int, count: int) -> bytes:
+            if at + count <= len(head):
+                return head[at : at + count]
+            return os.pread(descriptor, count, at) if at < size else b""
+
         try:
-            return check_end(
-                lambda at, count: os.pread(descriptor, count, at),
-                offset,
-                length if length >= 0 else UNDEFINED,
-                int(size),
-                implicit=bool(implicit),
-            )
+            length = length if length >= 0 else UNDEFINED
+            return check_end(read, offset, length, size, implicit=implicit)
         finally:
             os.close(descriptor)
 
-    def read_carefully(self) -> None:
-        """Read the doubtful files one by one."""
+    def read_carefully(self, root: str) -> None:
+        """Read the doubtful files one by one, apart."""
         kept: list[Stored] = []
         places = []
-        for file in self.doubtful:
-            try:
-                kept.append(self._read_one(file))
+        paths = [self.paths[file] for file in self.doubtful]
+        found = read_apart(root, paths, identified=self.identified)
+        for file, read in zip(self.doubtful, found, strict=True):
+            if isinstance(read, UnreadableFile):
+                self.refused[file] = Refused(self.paths[file], read.reason, read.detail)
+            else:
+                kept.append(read)
                 places.append(file)
-            except UnreadableFile as error:
-                self.refused[file] = Refused(self.paths[file], error.reason, error.detail)
         if kept:
-            self.tables.append(stored_table(kept))
+            self.tables.append(to_rows(stored_table(kept)))
             self.places.append(np.array(places, np.int64))
             lengths = [
                 [-1 if n is None else n for n in (k.pixel_length, k.fragments)] for k in kept
             ]
             self.lengths.append(np.array(lengths, np.int64))
-
-    def _read_one(self, file: int) -> Stored:
-        try:
-            descriptor = os.open(self.paths[file], _OPEN, dir_fd=self.folder)
-            with os.fdopen(descriptor, "rb") as stream:
-                return read_stored(stream, identified=self.identified)
-        except (OSError, ValueError) as error:
-            raise UnreadableFile("unreadable", error.__class__.__name__) from None
 
     def finish(self, mtimes_ns: Sequence[int] | None) -> tuple[pl.DataFrame, list[Refused]]:
         """Return the rows and the refusals in the order of the files."""
@@ -253,21 +282,21 @@ class _Batch:
             return pl.DataFrame(schema=SCHEMA), [self.refused[i] for i in sorted(self.refused)]
         places = np.concatenate(self.places)
         declared = (pl.Series(n) for n in np.concatenate(self.lengths).T.copy())
-        rows = to_rows(pl.concat(self.tables))
+        rows = pl.concat(self.tables)
         bad = find_bad_lengths(rows, *(n.set(n < 0, None) for n in declared))
+        for i in bad.is_not_null().arg_true().to_list():
+            path = self.paths[places[i]]
+            self.refused[int(places[i])] = Refused(path, "bad_length", bad[i])
+        order = np.argsort(places)
+        order = order[bad.is_null().to_numpy()[order]]
+        if len(order) < len(places) or (places[1:] < places[:-1]).any():
+            rows, places = rows[order], places[order]
         rows = rows.with_columns(
-            pl.Series("path", [self.paths[i] for i in places.tolist()], pl.String),
+            pl.Series("path", self.paths, pl.String).gather(places),
             pl.Series("size", self.sizes[places], pl.Int64),
             _taken(mtimes_ns, places).alias("mtime_ns"),
-            pl.Series("_place", places),
-            bad.alias("_bad"),
         )
-        for place, detail in (
-            rows.filter(pl.col("_bad").is_not_null()).select("_place", "_bad").rows()
-        ):
-            self.refused[place] = Refused(self.paths[place], "bad_length", detail)
-        good = rows.filter(pl.col("_bad").is_null()).sort("_place").select(SCHEMA.names())
-        return good, [self.refused[i] for i in sorted(self.refused)]
+        return rows, [self.refused[i] for i in sorted(self.refused)]
 
 
 def _taken(values: Sequence[int] | None, places: NDArray[np.int64]) -> pl.Series:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from workbench.dicom.refusals import UnreadableFile
 
 PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 UNDEFINED = 0xFFFFFFFF
-MOST_FRAGMENTS = 2_000_000
+"""A length that is not told (DICOM PS3.5, 7.1.1)."""
+MOST_FRAGMENTS = 1_000_000
+"""Items that the pixels of one file may have."""
 _ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
-_LONG = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR"))
-_LONG_VRS = _LONG | {b"UT", b"UV"}
+LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+"""VRs whose length takes four bytes, after two that are not used (DICOM PS3.5, 7.1.2)."""
 Read = Callable[[int, int], bytes]
 """Return at most so many bytes (second) from an offset (first)."""
 
@@ -59,7 +61,11 @@ def check_end(
     """
     fragments, end = None, offset + length
     if length == UNDEFINED:
-        fragments, end = _walk_fragments(read, offset, size)
+        items, end = 0, offset
+        for start, count in walk_fragments(read, offset, size):
+            items, end = items + 1, start + count
+        # Without the offset table; behind the last item stands the delimiter of the sequence.
+        fragments, end = max(0, items - 1), end + 8
     order = ">" if big else "<"
     while True:
         if end > size:
@@ -76,7 +82,7 @@ def check_end(
         end += 8
         if not implicit:
             short = struct.unpack(f"{order}H", head[6:8])[0]
-            if head[4:6] in _LONG_VRS:
+            if head[4:6] in LONG_VRS:
                 if len(head) < 12:
                     raise UnreadableFile("truncated", "the last element")
                 short, end = struct.unpack(f"{order}L", head[8:12])[0], end + 4
@@ -85,19 +91,38 @@ def check_end(
         end += short
 
 
-def _walk_fragments(read: Read, offset: int, size: int) -> tuple[int, int]:
-    """Return how many fragments of compressed pixels there are, and their end (PS3.5, A.4)."""
-    for items in range(MOST_FRAGMENTS):
+def walk_fragments(read: Read, offset: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield offset and length of each item of encapsulated pixels; the first is the offset table.
+
+    Source: DICOM PS3.5, A.4.
+
+    Parameters
+    ----------
+    read
+        Return at most so many bytes from an offset.
+    offset
+        Where the value of the pixel data starts.
+    size
+        Size of the file in bytes.
+
+    Raises
+    ------
+    UnreadableFile
+        `truncated` if the file ends first, `bad_meta` if items cannot be followed, `too_big` if
+        there are more than `MOST_FRAGMENTS`.
+    """
+    for _ in range(MOST_FRAGMENTS):
         head = read(offset, 8)
         if len(head) < 8:
             raise UnreadableFile("truncated", f"{size} of {offset + 8} bytes or more")
         group, element, length = struct.unpack("<HHL", head)
         tag, offset = group << 16 | element, offset + 8
         if tag == _SEQUENCE_END:
-            return max(0, items - 1), offset
+            return
         if tag != _ITEM or length == UNDEFINED:
             raise UnreadableFile("bad_meta", "the fragments of the pixel data")
+        if offset + length > size:
+            raise UnreadableFile("truncated", f"{size} of {offset + length} bytes")
+        yield offset, length
         offset += length
-        if offset > size:
-            raise UnreadableFile("truncated", f"{size} of {offset} bytes")
     raise UnreadableFile("too_big", f"more than {MOST_FRAGMENTS} fragments")

@@ -6,13 +6,16 @@ file parsed carefully and the metadata of a server give the same row.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from workbench.dicom.attributes import STORED_SCHEMA
 from workbench.dicom.columns import INSTANCE_COLUMNS
+from workbench.dicom.times import time_columns, time_steps
 
 OLDEST = 130
 """An age above this many years is not believed."""
@@ -77,18 +80,24 @@ _INTEGERS = {
 }
 _ORIENTATION = tuple(f"ImageOrientationPatient.{i}" for i in range(6))
 _POSITION = tuple(f"ImagePositionPatient.{i}" for i in range(3))
-_DATED = ("Study", "Series", "Acquisition", "Content")
-_EXAM_TIMES = ("Study", "Series", "AcquisitionDateTime", "Acquisition", "Content")
-"""Where the time of an exam is taken from, the first that has a date."""
+_TYPES = {c.name: c.dtype for c in INSTANCE_COLUMNS}
 
 
-def to_rows(stored: pl.DataFrame) -> pl.DataFrame:
+def to_rows(
+    stored: pl.DataFrame,
+    shared: pl.DataFrame | None = None,
+    places: NDArray[np.int64] | None = None,
+) -> pl.DataFrame:
     """Return the columns that the header fills.
 
     Parameters
     ----------
     stored
         Columns of `STORED_SCHEMA`, one row an instance; "" counts as null.
+    shared
+        Its other columns, whose rows several instances share: read once for all of them.
+    places : int64, n
+        Row of `shared` of each instance.
 
     Returns
     -------
@@ -105,51 +114,67 @@ def to_rows(stored: pl.DataFrame) -> pl.DataFrame:
     >>> to_rows(stored)["exam_time"][1] is None
     True
     """
-    held = stored.schema
-    other = [
-        (pl.col(n) if n in held else pl.lit(None)).cast(d).alias(n)
-        for n, d in STORED_SCHEMA.items()
-        if held.get(n) != d
-    ]
-    frame = stored.with_columns(other)
-    for expressions in _steps():
-        frame = frame.with_columns(expressions)
-    return frame.select(pl.col(c.name).cast(c.dtype) for c in INSTANCE_COLUMNS)
+    if shared is None or places is None:
+        shared, places = pl.DataFrame({"": [None]}), np.zeros(len(stored), np.int64)
+    shared = shared.with_columns(
+        pl.lit(None, dtype).alias(name) for name, dtype in STORED_SCHEMA.items()
+        if name not in shared.columns and name not in stored.columns
+    )  # fmt: skip
+    stored = _cast(stored, STORED_SCHEMA)
+    rows = pl.Series(places)
+    for step in _steps():
+        known = set(shared.columns)
+        once = [e for e, used in step if used <= known]
+        each = [(e, used) for e, used in step if not used <= known]
+        needed = {n for _, used in each for n in used} - set(stored.columns)
+        stored = _with(stored, shared, sorted(needed), rows).with_columns(e for e, _ in each)
+        shared = shared.with_columns(once)
+    known = set(stored.columns)
+    whole = _with(stored, shared, [n for n in _TYPES if n not in known], rows)
+    return _cast(whole.select(*_TYPES), _TYPES)
+
+
+def _with(
+    table: pl.DataFrame, shared: pl.DataFrame, names: list[str], rows: pl.Series
+) -> pl.DataFrame:
+    """Add columns of a shared table to one that has a row of it for each of its own."""
+    return table.hstack(shared.select(names)[rows]) if names else table
+
+
+def _cast(table: pl.DataFrame, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Cast the columns that are of another type, which is seldom one."""
+    other = [pl.col(n).cast(types[n]) for n, t in table.schema.items() if t != types[n]]
+    return table.with_columns(other)
 
 
 @cache
-def _steps() -> tuple[list[pl.Expr], ...]:
-    """Return the expressions of each step; the later ones use columns of those before."""
+def _steps() -> list[list[tuple[pl.Expr, frozenset[str]]]]:
+    """Return the expressions of each step, and the columns that each uses.
+
+    A step uses columns of those before; one that it makes anew is used by itself alone.
+    """
     numbers = (*_NUMBERS.values(), *_INTEGERS.values(), *_ORIENTATION, *_POSITION)
-    times = {name: _moment(name) for name in _EXAM_TIMES}
-    both = pl.col("AcquisitionDateTime").str.extract(r"^([0-9]{8,14}(\.[0-9]+)?)([&+-].*)?$", 1)
+    stated, split, counted = time_steps()
     stated = [
-        *(_day(f"{name}Date") for name in (*_DATED, "PatientBirth")),
-        *(_clock(f"{name}Time") for name in _DATED),
-        # The zone is left out: the time is local.
-        _read_day(both.str.head(8)).alias("AcquisitionDateTimeDate"),
-        _read_clock(both.str.slice(8)).alias("AcquisitionDateTimeTime"),
-        pl.col(*numbers, "NumberOfFrames").cast(pl.Float64, strict=False),
+        *stated,
+        *(pl.col(name).cast(pl.Float64, strict=False) for name in (*numbers, "NumberOfFrames")),
     ]
-    counted = [_microseconds(f"{name}Time") for name in _EXAM_TIMES]
     final = [
         *(_text(source).alias(name) for name, source in _TEXTS.items()),
         *(_number(source).alias(name) for name, source in _NUMBERS.items()),
         *(_integer(source).alias(name) for name, source in _INTEGERS.items()),
-        pl.coalesce(times[name] for name in _EXAM_TIMES).alias("exam_time"),
-        pl.coalesce(_source(name) for name in _EXAM_TIMES).alias("exam_time_source"),
-        times["Series"].alias("series_time"),
-        pl.coalesce(times["AcquisitionDateTime"], times["Acquisition"]).alias("acquisition_time"),
-        times["Content"].alias("content_time"),
-        _offset("TimezoneOffsetFromUTC").alias("timezone_offset_min"),
+        *time_columns(),
         _one_of("PatientSex", SEXES).alias("sex"),
         _flag("PixelRepresentation", 1, 0).alias("signed"),
         _flag("BurnedInAnnotation", "YES", "NO").alias("burned_in"),
         _list(_ORIENTATION).alias("orientation"),
         _list(_POSITION).alias("position"),
         _frames().alias("frames"),
+        read_age(pl.col("PatientAge")).alias("age_stated"),
     ]
-    return stated, counted, final, [_age().alias("age_years"), _pixel_bytes().alias("pixel_bytes")]
+    last = [_age().alias("age_years"), _pixel_bytes().alias("pixel_bytes")]
+    steps = (stated, split, counted, final, last)
+    return [[(e, frozenset(e.meta.root_names())) for e in step] for step in steps]
 
 
 def find_bad_lengths(
@@ -222,67 +247,12 @@ def _one_of(name: str, known: dict[str, str]) -> pl.Expr:
     return text.replace_strict(known, default=None, return_dtype=pl.String)
 
 
-def _day(name: str) -> pl.Expr:
-    """Read a date (DICOM PS3.5, 6.2, DA), also as ACR-NEMA wrote it: 2024.02.29."""
-    text = pl.col(name).str.replace_all(".", "", literal=True)
-    return _read_day(text).alias(name)
-
-
-def _read_day(text: pl.Expr) -> pl.Expr:
-    valid = text.str.contains("^[0-9]{8}$") & (text >= "0001")
-    return pl.when(valid).then(text).str.to_date("%Y%m%d", strict=False)
-
-
-def _clock(name: str) -> pl.Expr:
-    return _read_clock(pl.col(name).str.replace_all(":", "", literal=True)).alias(name)
-
-
-def _read_clock(text: pl.Expr) -> pl.Expr:
-    """Return a time (DICOM PS3.5, 6.2, TM) if it can be one."""
-    valid = text.str.contains(r"^([01][0-9]|2[0-3])([0-5][0-9](([0-5][0-9]|60)(\.[0-9]*)?)?)?$")
-    return pl.when(valid).then(text)
-
-
-def _microseconds(name: str) -> pl.Expr:
-    """Return a time since midnight; a leap second is the one before it."""
-    parts = [pl.col(name).str.slice(start, 2).str.pad_end(2, "0") for start in (0, 2, 4)]
-    hours, minutes, seconds = (part.cast(pl.Int64) for part in parts)
-    fraction = pl.col(name).str.slice(7, 6).str.pad_end(6, "0").cast(pl.Int64)
-    whole = (hours * 60 + minutes) * 60 + pl.min_horizontal(seconds, 59)
-    return (whole * 1_000_000 + fraction).alias(name)
-
-
-def _moment(name: str) -> pl.Expr:
-    clock = pl.duration(microseconds=pl.col(f"{name}Time").fill_null(0))
-    return pl.col(f"{name}Date").cast(pl.Datetime("us")) + clock
-
-
-def _source(name: str) -> pl.Expr:
-    dated, timed = (pl.col(f"{name}{part}").is_not_null() for part in ("Date", "Time"))
-    if name == "AcquisitionDateTime":
-        return pl.when(dated).then(pl.lit(name))
-    both = pl.when(dated & timed).then(pl.lit(f"{name}Date+{name}Time"))
-    return both.when(dated).then(pl.lit(f"{name}Date"))
-
-
-def _offset(name: str) -> pl.Expr:
-    """Read an offset from UTC such as +0530 (DICOM PS3.3, C.12.1.1.8)."""
-    text = pl.col(name)
-    size = text.str.slice(1, 2).cast(pl.Int32, strict=False) * 60
-    size = size + text.str.slice(3, 2).cast(pl.Int32, strict=False)
-    offset = pl.when(text.str.starts_with("-")).then(-size).otherwise(size)
-    valid = text.str.contains("^[+-][0-9]{2}[0-5][0-9]$") & offset.is_between(-720, 840)
-    return pl.when(valid).then(offset)
-
-
 def _age() -> pl.Expr:
     """Read an age (DICOM PS3.5, 6.2, AS), else count from birth to exam."""
     lived = (pl.col("exam_time").cast(pl.Date) - pl.col("PatientBirthDate")).dt.total_days()
     # Not divided: polars divides one row and many by different roundings.
     days = lived * YEARS["D"]
-    return pl.coalesce(
-        read_age(pl.col("PatientAge")), pl.when(days.is_between(0, OLDEST)).then(days)
-    )
+    return pl.coalesce("age_stated", pl.when(days.is_between(0, OLDEST)).then(days))
 
 
 def read_age(stored: pl.Expr) -> pl.Expr:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.dicom.refusals import UnreadableFile
+from workbench.errors import UsageError, show
+from workbench.imaging.series_folder import follow, list_path, refuse_nested
 from workbench.imaging.stored_frames import Column, read_header, read_stored_frames
 from workbench.imaging.times import moment_of
 from workbench.imaging.volume_error import VolumeError
@@ -29,6 +31,8 @@ NOT_IMAGES = ("not_dicom", "dicomdir", "empty")
 """Why a file found in a folder may be left out: it is no image, so that none is lost."""
 STORED_ALIKE = ("SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
 """Attributes that must be the same in all files: how pixels are stored."""
+STORED_AS = ("TransferSyntaxUID", "PhotometricInterpretation")
+"""Attributes that may differ between files; each file that does is searched for its pixels."""
 KEYS = {
     "echo_time_ms": "EchoTime",
     "flip_angle_deg": "FlipAngle",
@@ -65,7 +69,7 @@ class Frames:
         Which file the image is in, and which frame of it (counted from 0), shape (images,).
     offset
         Where the value of PixelData begins in the image's file (bytes), shape (images,); -1 where
-        it is compressed or not known.
+        that is not known, or pixels are not stored as `STORED_AS` of the first file says.
     position, orientation, spacing
         ImagePositionPatient (mm, LPS), ImageOrientationPatient, PixelSpacing (between rows, between
         columns, mm), shapes (images, 3), (images, 6), (images, 2); NaN where not stored.
@@ -116,22 +120,31 @@ class Frames:
 def list_files(series: Series) -> tuple[list[str], bool]:
     """Return the files of a series, and whether they were found in a folder.
 
+    A path that the user gives may be a link, and what it leads to is returned; paths of an archive
+    are returned as they are, and refused when they are opened, should they have become links.
+
     Raises
     ------
-    VolumeError
-        If there are none.
+    ImageError
+        If there is no such path, or the folder cannot be read.
+    UsageError
+        If it is nothing that names files.
     """
     from workbench.archive.archive import SeriesFiles
 
     if isinstance(series, SeriesFiles):
         return [os.fspath(p) for p in series.paths], False
-    if not isinstance(series, (str, Path)):
-        return [os.fspath(p) for p in series], False
-    if not Path(series).is_dir():
-        return [os.fspath(series)], False
-    with os.scandir(series) as entries:
-        found = sorted(e.path for e in entries if e.is_file(follow_symlinks=False))
-    return found, True
+    if isinstance(series, (str, Path)):
+        return list_path(series)
+    # An iterator gives its files once, and they are looked at twice.
+    several = isinstance(series, Iterable) and not isinstance(series, (bytes, Iterator, Mapping))
+    if not several or not all(isinstance(path, (str, Path)) for path in series):
+        raise UsageError(
+            f"A series cannot be {show(type(series).__name__)}",
+            where="series",
+            todo="Give a folder, a list of files, or what Archive.open_series returns",
+        )
+    return [follow(p) for p in series], False
 
 
 def read_frames(series: Series, *, closely: bool = False) -> Frames:
@@ -157,13 +170,18 @@ def read_frames(series: Series, *, closely: bool = False) -> Frames:
     """
     paths, folder = list_files(series)
     stored, offset, reasons = read_stored_frames(paths)
+    none = len(reasons) == len(paths) and set(reasons.values()) <= set(NOT_IMAGES)
     lost = Counter(r for r in reasons.values() if not (folder and r in NOT_IMAGES))
-    if lost:
+    if lost and not none:
+        absent = sum(not Path(paths[i]).exists() for i in reasons)
         listed = ", ".join(f"{reason} {n}" for reason, n in sorted(lost.items()))
+        listed += f", {absent} of them not there" if absent else ""
         raise VolumeError("unreadable_files", f"{listed}; of {len(paths)} files")
     good = tuple(p for i, p in enumerate(paths) if i not in reasons)
     if not good:
-        raise VolumeError("no_images", f"{len(paths)} files")
+        if folder and isinstance(series, (str, Path)):
+            refuse_nested(series)
+        raise VolumeError("no_images", f"{len(paths)} files{', none is DICOM' if paths else ''}")
     _check_alike(stored)
     header = read_header_of(good[0])
     many = not set(stored["NumberOfFrames"]) <= {"", "0", "1"}
@@ -181,7 +199,10 @@ def read_frames(series: Series, *, closely: bool = False) -> Frames:
 
 
 def read_header_of(path: str) -> pydicom.Dataset:
-    """Read the header of one file, without its pixels.
+    """Read the header of one file of a series, without its pixels; a link is not followed.
+
+    `dicom.header.read_header` reads the row of a catalog instead, `stored_frames` a few columns of
+    many files at once; this is all that one file holds, as pydicom has it.
 
     Raises
     ------
@@ -236,12 +257,14 @@ def _from_files(
     if not ((size >= 1) & (size % 1 == 0) & (size <= LARGEST)).all():
         raise VolumeError("bad_geometry", "Rows or Columns is no number of pixels")
     direction = _numbers(stored["DiffusionGradientOrientation"], 3)
+    stored_as = list(zip(*(stored[k] for k in STORED_AS), strict=True))
+    as_first = np.array([told == stored_as[0] for told in stored_as])
     return Frames(
         paths=paths,
         header=header,
         file=np.arange(count),
         index=np.zeros(count, dtype=np.int64),
-        offset=offset,
+        offset=np.where(as_first, offset, -1),
         position=_numbers(stored["ImagePositionPatient"], 3),
         orientation=_numbers(stored["ImageOrientationPatient"], 6),
         spacing=_numbers(stored["PixelSpacing"], 2),

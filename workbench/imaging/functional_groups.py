@@ -74,7 +74,7 @@ def read_multiframe(paths: Sequence[str]) -> Frames:
     found: list[dict[str, Any]] = []
     for number, (path, header) in enumerate(zip(paths, headers, strict=True)):
         # The header alone may claim any number; this one is held against the pixels.
-        info = read_pixel_info(path)
+        info = read_pixel_info(path, follow_links=False)
         size = info.rows, info.columns
         zone = value_of(header, "TimezoneOffsetFromUTC")
         for index, frame in enumerate(_frames_of(header, info.frames)):

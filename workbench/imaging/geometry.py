@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from workbench.imaging.volume_error import VolumeError
 
 EVEN = 0.01
-"""Share of the distance between slices by which one may differ."""
+"""Share of the distance between slices, or other steps of a grid, by which one may differ."""
 SAME_MM = 0.01
 """Positions that differ by less are one position."""
 SAME_COSINE = 1e-3

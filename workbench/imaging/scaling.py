@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from workbench.imaging.element_value import items_of, number_of, numbers_of, value_of
 from workbench.imaging.volume_error import VolumeError
+from workbench.pixels.pixel_cells import keep_stored_bits
 
 if TYPE_CHECKING:
     import pydicom
@@ -161,19 +162,64 @@ def scale_into(
         np.add(out, offset, out=out)
 
 
+def scale_in_place(
+    stored: NDArray[Any], slope: float, intercept: float, out: NDArray[Any], info: PixelInfo
+) -> None:
+    """Turn cells as they lie in the file into values: `keep_stored_bits`, then `scale_into`.
+
+    Parameters
+    ----------
+    stored
+        Cells, contiguous; afterwards the memory holds the values.
+    slope, intercept, info
+        As for `scale_into`.
+    out
+        The same memory as the type of the values.
+
+    Raises
+    ------
+    VolumeError
+        If a value does not fit the type of `out`.
+    """
+    plain = info.high_bit + 1 == info.bits_stored and slope == 1 and stored.dtype == np.uint16
+    if plain and intercept != 0 and all(fitting(slope, intercept, out.dtype, info)):
+        from workbench.imaging.shifting import shift_cells
+
+        mask, offset = (1 << info.bits_stored) - 1, int(intercept) % (1 << 16)
+        shift_cells(stored.reshape(-1), np.uint16(mask), np.uint16(offset))
+        return
+    keep_stored_bits(stored, info)
+    scale_into(stored, slope, intercept, out, info)
+
+
 def _check_fits(
     stored: NDArray[Any], slope: float, intercept: float, dtype: DTypeLike, info: PixelInfo
 ) -> None:
-    limits = np.iinfo(dtype)
     if max(abs(slope), abs(intercept)) >= 2.0**63:
         raise VolumeError("overflow", "RescaleSlope or RescaleIntercept")
-    ends = [slope * end + intercept for end in stored_range(info)]
+    limits = np.iinfo(dtype)
     # Only an end that may not fit is looked for.
-    for end, extreme in zip(ends, (stored.min, stored.max), strict=True):
-        if not limits.min <= end <= limits.max:
+    fits = fitting(slope, intercept, dtype, info)
+    for fit, extreme in zip(fits, (stored.min, stored.max), strict=True):
+        if not fit:
             value = slope * float(extreme()) + intercept
             if not limits.min <= value <= limits.max:
                 raise VolumeError("overflow", f"{value:g} in {np.dtype(dtype)}")
+
+
+def fitting(slope: float, intercept: float, dtype: DTypeLike, info: PixelInfo) -> tuple[bool, bool]:
+    """Return whether the least and the largest value that may be stored fit a type of integers.
+
+    Examples
+    --------
+    >>> from workbench.pixels.decoding import PixelInfo
+    >>> info = PixelInfo("", 1, 1, 1, 1, 16, 16, False, "MONOCHROME2", 0, 0, 2, 2, 15)
+    >>> fitting(1.0, -1024.0, np.int16, info)
+    (True, False)
+    """
+    limits = np.iinfo(dtype)
+    low, high = (limits.min <= slope * v + intercept <= limits.max for v in stored_range(info))
+    return low, high
 
 
 def stored_range(info: PixelInfo) -> tuple[int, int]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +26,10 @@ WIDE_WINDOW = 256 * 2**10
 """Bytes that are read of a file whose header does not end before."""
 AT_ONCE = 16 * 2**20
 """Bytes that are read before they are walked."""
-# Keyword, tag and bytes of a number, 0 for text; tags ascend (DICOM PS3.6, 6).
+# Keyword, tag and bytes of a number, 0 for text; tags ascend (DICOM PS3.6, 6). What places and
+# scales an image is not what `dicom.attributes` tells of it in a catalog: here all values of an
+# attribute are wanted, as stored, and of one image a file; `functional_groups` has the places of
+# the same in files of many images, and `pixel_search` what pixels alone can be read with.
 _WANTED = (
     ("TransferSyntaxUID", 0x00020010, 0),
     ("ImageType", 0x00080008, 0),
@@ -68,7 +70,7 @@ _WANTED = (
 KEYWORDS = tuple(keyword for keyword, _, _ in _WANTED)
 _TAGS = np.array([tag for _, tag, _ in _WANTED], dtype=np.int64)
 _CLASSES = np.array([size for _, _, size in _WANTED], dtype=np.int64)
-_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 Column = list[str]
 """One text a file, as stored, values parted by a backslash; "" where there is none."""
@@ -89,7 +91,7 @@ def read_stored_frames(
     dict
         Keyword -> one text a file, the good files in their order.
     numpy.ndarray, shape (good files,)
-        Where the value of PixelData begins; -1 where it is compressed or not known.
+        Where the value of PixelData begins; -1 where that is not known.
     dict
         Place of each file that cannot be read -> a key of `refusals.REASONS`.
 
@@ -124,7 +126,7 @@ def _walk(
     paths: Sequence[str], window: int
 ) -> tuple[dict[str, Column], NDArray[np.int64], list[int]]:
     """Return columns and offsets of pixels, and the places of headers not understood."""
-    from workbench.dicom.header_walk import COMPRESSED, DONE, MORE, walk_headers
+    from workbench.dicom.header_walk import COMPRESSED, DONE, FRAGMENTS, MORE, walk_headers
 
     count = len(paths)
     buffer = np.empty((count, window), dtype=np.uint8)
@@ -146,8 +148,8 @@ def _walk(
         keyword: list(_texts(buffer, starts[:, k], lengths[:, k], int(_CLASSES[k])))
         for k, keyword in enumerate(KEYWORDS)
     }
-    native = (status == DONE) & (found[:, 1] >= 0) & (found[:, 2] != COMPRESSED)
-    places = np.where(native, found[:, 0], -1)
+    seen = np.where(found[:, 2] == COMPRESSED, found[:, 1] == FRAGMENTS, found[:, 1] >= 0)
+    places = np.where(seen & (status == DONE), found[:, 0], -1)
     doubtful = set(np.flatnonzero(status != DONE).tolist())
     longer = np.flatnonzero(status == MORE).tolist() if window < WIDE_WINDOW else []
     for first in range(0, len(longer), AT_ONCE // WIDE_WINDOW):
@@ -201,10 +203,12 @@ def _read_carefully(path: str) -> dict[str, str]:
     VolumeError
         If an attribute that is needed cannot be.
     """
+    from workbench.dicom.careful import open_file
     from workbench.dicom.header import read_stored
 
     try:
-        read_stored(Path(path))
+        with open_file(path) as file:
+            read_stored(file)
     except UnreadableFile as error:
         # An image without a UID has no place in a catalog, but it has one in space.
         if error.reason != "no_identifiers":
@@ -215,7 +219,7 @@ def _read_carefully(path: str) -> dict[str, str]:
 
 
 def read_header(path: str) -> pydicom.Dataset:
-    """Read the header of one file, without its pixels.
+    """Read the header of one file, without its pixels; a link is not followed.
 
     Parameters
     ----------
@@ -229,12 +233,16 @@ def read_header(path: str) -> pydicom.Dataset:
     """
     import pydicom
 
+    from workbench.dicom.careful import open_file
     from workbench.dicom.header import parser_errors
     from workbench.dicom.stored import quiet_pydicom
 
     quiet_pydicom()
     try:
-        return pydicom.dcmread(path, stop_before_pixels=True, force=True)
+        with open_file(path) as file:
+            return pydicom.dcmread(file, stop_before_pixels=True, force=True)
+    except UnreadableFile:
+        raise
     except parser_errors():
         raise UnreadableFile("bad_meta") from None
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from workbench.imaging.frames import Series
 from workbench.imaging.volume_plan import VolumePlan, plan_volume
+from workbench.imaging.voxels import Voxels
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -71,8 +72,21 @@ def open_volume(
     ------
     VolumeError
         If the images do not make a volume; `reason` is a key of `VOLUME_REASONS`.
+    ImageError
+        If there is no such file or folder, or only the folders below it hold images.
     UsageError
-        If an option is not known.
+        If an option is not known, or `series` names no files.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from pydicom.data import get_testdata_file
+    >>> tests = Path(str(get_testdata_file("CT_small.dcm"))).parent
+    >>> volume = open_volume(tests / "dicomdirtests" / "98892001" / "CT5N")
+    >>> dict(volume.sizes), volume.attrs["modality"], volume.attrs["units"]
+    ({'z': 5, 'y': 16, 'x': 16}, 'CT', 'HU')
+    >>> volume.z.diff("z").round(3).values.tolist()
+    [2.5, 2.5, 2.5, 2.5]
     """
     plan = plan_volume(series, tilt=tilt, mosaic=mosaic, units=units, slices=slices, dtype=dtype)
     return _label(_lazy(plan), plan)
@@ -108,12 +122,22 @@ def load_volume(
         If the images do not make a volume, or a value does not fit.
     PixelError
         If pixels cannot be read.
+    ImageError, UsageError
+        As for `open_volume`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from pydicom.data import get_testdata_file
+    >>> tests = Path(str(get_testdata_file("CT_small.dcm"))).parent
+    >>> volume = load_volume(tests / "dicomdirtests" / "98892001" / "CT5N")
+    >>> volume.dtype, int(volume.min()), int(volume.max())
+    (dtype('int16'), -888, 85)
     """
     plan = plan_volume(series, tilt=tilt, mosaic=mosaic, units=units, slices=slices, dtype=dtype)
-    if plan.slow:
-        # Decoding costs more than copying chunks together, and Dask does several at once.
-        return _label(_lazy(plan), plan).load()
-    return _label(plan.source[(slice(None),) * plan.source.ndim], plan)
+    if isinstance(plan.source, Voxels):
+        return _label(plan.source.load(), plan)
+    return _label(_lazy(plan), plan).load()
 
 
 def _lazy(plan: VolumePlan) -> da.Array:

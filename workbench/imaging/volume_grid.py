@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import ImageError, show
+from workbench.imaging.geometry import EVEN
 
 if TYPE_CHECKING:
     import xarray as xr
 
 SPACE = ("z", "y", "x")
 """Last dimensions of a volume."""
-EVEN = 0.01
-"""Part of the spacing by which one step between coordinates may differ from the others."""
 RIGHT_ANGLE = 1e-3
 """Cosine between rows and columns from which on they are not at right angles."""
 SAME_MM = 1e-6

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pydicom
 
 _PET_UNITS = {"BQML": "Bq/ml", "CNTS": "counts", "GML": "SUV"}
-_SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 """SOP classes of segmentations (DICOM PS3.4, B.5)."""
 _OPTIONS = {
     "tilt": ("refuse", "resample"),
@@ -116,7 +116,7 @@ def _check_options(**options: str | None) -> None:
 
 def _read(series: Series, mosaic: str, *, closely: bool = False) -> tuple[Frames, Tiles | None]:
     frames = read_frames(series, closely=closely)
-    if text_of(frames.header, "SOPClassUID") in _SEGMENTATIONS:
+    if text_of(frames.header, "SOPClassUID") in SEGMENTATIONS:
         raise VolumeError("segmentation")
     if frames.localiser.any():
         detail = f"{int(frames.localiser.sum())} of {len(frames)} images"
@@ -144,7 +144,7 @@ def _plan_values(
     """Return what reads the values, and what they mean."""
     header = frames.header
     modality = text_of(header, "Modality")
-    info = read_pixel_info(frames.paths[int(frames.file[0])])
+    info = read_pixel_info(frames.paths[int(frames.file[0])], follow_links=False)
     slope, intercept = frames.slope, frames.intercept
     lookup = read_lookup(header)
     meant = _units(frames, modality)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.imaging.scaling import Lookup, scale_into
+from workbench.dicom.pixel_data import UNDEFINED
+from workbench.imaging.scaling import Lookup, scale_in_place, scale_into
 from workbench.imaging.volume_error import VolumeError
+from workbench.pixels.byte_source import OPEN, open_source
 from workbench.pixels.decoding import PixelError, PixelInfo, decode_frames, read_pixel_info
-from workbench.pixels.pixel_cells import keep_stored_bits
 
 if TYPE_CHECKING:
     import pydicom
@@ -25,6 +28,8 @@ _HEAD = 12
 _PIXEL_TAG = b"\xe0\x7f\x10\x00"
 _WORDS = (b"OW\0\0", b"OB\0\0")
 COLOURS = 3
+PARTS = 4
+"""Parts of a volume that each thread reads in turn: some take longer than others."""
 Key = slice | int | tuple[slice | int, ...]
 """What may stand in brackets after a `Voxels`."""
 
@@ -127,48 +132,73 @@ class Voxels:
             return out
         return out[(..., *inner, *[slice(None)] * (len(self.frame_shape) - len(inner)))]
 
+    def load(self) -> NDArray[Any]:
+        """Read all, with a thread for each processor: reading and decoding do not hold Python."""
+        images = self.table.ravel()
+        out = np.empty((images.size, *self.frame_shape), dtype=self.dtype)
+        threads = len(os.sched_getaffinity(0))
+        many = -(-images.size // (PARTS * threads))
+
+        def read(at: int) -> None:
+            self._read(images[at : at + many], out[at : at + many])
+
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(read, range(0, images.size, many)):
+                pass
+        return out.reshape(self.shape)
+
     def _read(self, images: NDArray[np.int64], out: NDArray[Any]) -> None:
         wanted: dict[int, list[int]] = {}
         for place, file in enumerate(self.file[images].tolist()):
             wanted.setdefault(file, []).append(place)
-        in_place = self._is_in_place
+        in_place, plain = self._is_in_place, self._is_plain
         slopes, intercepts, offsets = (
             values[images].tolist() for values in (self.slope, self.intercept, self.offset)
         )
         for file, places in wanted.items():
-            if in_place and len(places) == 1:
-                place = places[0]
-                stored = out[place].view(self.info.dtype)
-                if _read_at(self.paths[file], self.info, offsets[place], stored):
-                    scale_into(stored, slopes[place], intercepts[place], out[place], self.info)
-                    continue
-            frames = self._decode(file, [int(self.index[images[p]]) for p in places])
-            for place, frame in zip(places, frames, strict=True):
-                self._write(frame, slopes[place], intercepts[place], out[place])
+            first, count = places[0], len(places)
+            indices = [int(self.index[images[place]]) for place in places]
+            if not in_place or places[-1] != first + count - 1:
+                frames = self._decode(file, offsets[first], indices)
+                for place, frame in zip(places, frames, strict=True):
+                    self._write(frame, slopes[place], intercepts[place], out[place])
+                continue
+            stored = out[first : first + count].view(self.info.dtype)
+            scale = scale_in_place
+            if not (plain and _read_at(self.paths[file], self.info, offsets[first], stored)):
+                self._decode(file, offsets[first], indices, stored)
+                scale = scale_into
+            for frame, place in zip(stored, places, strict=True):
+                scale(frame, slopes[place], intercepts[place], out[place], self.info)
 
     @property
     def _is_in_place(self) -> bool:
         """Whether stored values can be read into the place of the values: both have one width."""
-        info = self.info
         return (
             self.lookup is None
             and self.tiles is None
             and self.palette is None
-            and info.transfer_syntax in (EXPLICIT, IMPLICIT)
-            and info.frames == info.samples == 1
-            and info.dtype.kind in "iu"
+            and self.info.dtype.kind in "iu"
             and self.dtype.kind in "iu"
-            and info.bits_allocated == 8 * self.dtype.itemsize
+            and self.info.bits_allocated == 8 * self.dtype.itemsize
         )
 
-    def _decode(self, file: int, indices: list[int]) -> Iterable[NDArray[Any]]:
+    @property
+    def _is_plain(self) -> bool:
+        """Whether a file holds one image, and its values as they are in memory."""
+        info = self.info
+        return info.transfer_syntax in (EXPLICIT, IMPLICIT) and info.frames == info.samples == 1
+
+    def _decode(
+        self, file: int, offset: int, indices: list[int], out: NDArray[Any] | None = None
+    ) -> Iterable[NDArray[Any]]:
         path = self.paths[file]
-        info = read_pixel_info(path)
+        info = _info_at(path, self.info, offset) or read_pixel_info(path, follow_links=False)
         if _layout(info) != _layout(self.info):
             raise VolumeError("mixed_pixels", "a file stores pixels in another way")
         if self.tiles is None:
-            return decode_frames(path, info, indices)
-        mosaic = decode_frames(path, info, [0])[0]
+            return decode_frames(path, info, indices, out, follow_links=False)
+        mosaic = decode_frames(path, info, [0], follow_links=False)[0]
         return [self.tiles.cut(mosaic, i) for i in indices]
 
     def _write(
@@ -195,12 +225,15 @@ def _colour(frame: NDArray[Any], palette: pydicom.Dataset) -> NDArray[Any]:
         raise VolumeError("bad_geometry", "the palette cannot be used") from None
 
 
-def _layout(info: PixelInfo) -> PixelInfo:
+_stored = attrgetter(
+    "rows", "columns", "samples", "bits_allocated", "bits_stored", "high_bit", "signed",
+    "floating", "swapped",
+)  # fmt: skip
+
+
+def _layout(info: PixelInfo) -> tuple[object, ...]:
     """Return what must be the same in all files of a series."""
-    return replace(
-        info, transfer_syntax="", offset=0, length=0, file_size=0, encapsulated=False,
-        frames=0, planar_configuration=0, photometric=_shade(info.photometric),
-    )  # fmt: skip
+    return *_stored(info), _shade(info.photometric)
 
 
 def _shade(photometric: str) -> str:
@@ -219,20 +252,34 @@ def _read_at(path: str, info: PixelInfo, offset: int, out: NDArray[Any]) -> bool
         return False
     head = bytearray(_HEAD)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        descriptor = os.open(path, OPEN | os.O_NOFOLLOW)
         try:
             read = os.preadv(descriptor, [head, out.view(np.uint8).data], offset - _HEAD)
         finally:
             os.close(descriptor)
     except OSError as error:
         raise PixelError("unreadable", os.strerror(error.errno or 0)) from error
-    (length,) = struct.unpack_from("<I", head, 8)
-    if length != info.length or read != _HEAD + out.nbytes:
+    return read == _HEAD + out.nbytes and _is_header(bytes(head), info, info.length)
+
+
+def _info_at(path: str, info: PixelInfo, offset: int) -> PixelInfo | None:
+    """Return how a file stores its one compressed image where the header of that was seen.
+
+    It is stored as in the first file (`Frames.offset`). Return None if the header is not there.
+    """
+    if offset < _HEAD or not info.encapsulated or not info.frames == info.samples == 1:
+        return None
+    with open_source(path, follow_links=False) as source:
+        if not _is_header(source.read(offset - _HEAD, _HEAD), info, UNDEFINED):
+            return None
+        length = source.size - offset
+        return replace(info, offset=offset, length=length, file_size=source.size)
+
+
+def _is_header(head: bytes, info: PixelInfo, length: int) -> bool:
+    """Return whether bytes end in the header of PixelData with a length."""
+    if len(head) != _HEAD or struct.unpack_from("<I", head, 8) != (length,):
         return False
     if info.transfer_syntax == IMPLICIT:
-        found = head[4:8] == _PIXEL_TAG
-    else:
-        found = head[:4] == _PIXEL_TAG and bytes(head[4:8]) in _WORDS
-    if found:
-        keep_stored_bits(out, info)
-    return found
+        return head[4:8] == _PIXEL_TAG
+    return head[:4] == _PIXEL_TAG and head[4:8] in _WORDS

@@ -11,6 +11,8 @@ from workbench.dicom import inflation
 from workbench.dicom.refusals import UnreadableFile
 from workbench.errors import ImageError
 
+OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+"""How files are opened: a FIFO or a device would block or never end."""
 PIXEL_REASONS = {
     "unreadable": "The file cannot be read",
     "not_dicom": "The file is not DICOM",
@@ -111,8 +113,15 @@ class ByteSource:
 
 
 @contextmanager
-def open_source(file: Path | str | bytes) -> Iterator[ByteSource]:
+def open_source(file: Path | str | bytes, *, follow_links: bool = True) -> Iterator[ByteSource]:
     """Open a file, or bytes already in memory, for reading by offset.
+
+    Parameters
+    ----------
+    file
+        Path of a file, or bytes.
+    follow_links
+        Whether the path may be a link: one that the user gives may, one of an archive may not.
 
     Raises
     ------
@@ -123,8 +132,7 @@ def open_source(file: Path | str | bytes) -> Iterator[ByteSource]:
         yield ByteSource(None, file)
         return
     try:
-        # A FIFO or a device would block or never end.
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        descriptor = os.open(file, OPEN if follow_links else OPEN | os.O_NOFOLLOW)
     except OSError as error:
         raise PixelError("unreadable", error.strerror or "") from error
     try:

@@ -6,20 +6,12 @@ of memory that both processes see, so nothing large is copied through the socket
 
 from __future__ import annotations
 
-import json
 import mmap
-import resource
-import signal
-import socket
 import sys
+from collections.abc import Iterator
 from typing import Any
 
-MEMORY = 1536 * 2**20
-"""Address space of a worker (bytes): 1.5 GiB."""
-IDLE_S = 120.0
-"""Seconds without a request after which a worker ends, should nobody have ended it before."""
-LONGEST_REQUEST = 1 << 20
-"""Bytes of one request or answer."""
+from workbench.running.limited import MEMORY, limit, serve
 
 
 def main(channel_descriptor: int, memory_descriptor: int) -> None:
@@ -32,36 +24,24 @@ def main(channel_descriptor: int, memory_descriptor: int) -> None:
     memory_descriptor
         Memory that both processes see.
     """
-    # Who interrupts a notebook means the notebook.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    limit()
     # Imported before the first request, so that a file's time is its own.
     import imagecodecs  # noqa: F401
 
     from workbench.pixels.codestream import DECODERS  # noqa: F401
 
-    channel = socket.socket(fileno=channel_descriptor)
-    channel.settimeout(IDLE_S)
-    channel.sendall(b"{}\n")
     memory = mmap.mmap(memory_descriptor, 0)
-    with channel.makefile("rb") as lines:
-        while True:
-            try:
-                line = lines.readline(LONGEST_REQUEST)
-            except TimeoutError:
-                return
-            if not line:
-                return
-            request = json.loads(line)
-            if request["size"] != len(memory):
-                memory.close()
-                memory = mmap.mmap(memory_descriptor, 0)
-            # Should the other side be gone, the kernel ends a decoder that does not.
-            signal.setitimer(signal.ITIMER_REAL, request["seconds"] + 1)
-            answer = _answer(request, memory)
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            channel.sendall(json.dumps(answer).encode() + b"\n")
+
+    def answers(request: dict[str, Any]) -> Iterator[dict[str, str]]:
+        nonlocal memory
+        if request["size"] != len(memory):
+            memory.close()
+            memory = mmap.mmap(memory_descriptor, 0)
+        fault = _answer(request, memory)
+        if fault:
+            yield fault
+
+    serve(channel_descriptor, answers)
 
 
 def _answer(request: dict[str, Any], memory: mmap.mmap) -> dict[str, str]:

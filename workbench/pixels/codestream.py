@@ -63,24 +63,6 @@ def decode(frame: bytes, info: PixelInfo, out: np.ndarray[Any, Any]) -> None:
     DECODERS[info.transfer_syntax](frame, info, out)
 
 
-def _decode_rle(frame: bytes, info: PixelInfo, out: np.ndarray[Any, Any]) -> None:
-    """Decode RLE Lossless (DICOM PS3.5, annex G)."""
-    import imagecodecs
-
-    segments = int.from_bytes(frame[:4], "little")
-    if segments != info.samples * info.bits_allocated / 8:
-        raise PixelError("codec_failed", f"{segments} segments of {info.bits_allocated} bits")
-    raw = imagecodecs.dicomrle_decode(frame, info.dtype)
-    if len(raw) < info.frame_bytes:
-        raise PixelError("codec_failed", f"{len(raw)} of {info.frame_bytes} bytes")
-    # A segment may end with padding; the planes of the samples follow each other.
-    planes = np.frombuffer(raw, info.dtype).reshape(info.samples, -1)
-    planes = planes[:, : info.rows * info.columns]
-    out[...] = np.moveaxis(planes.reshape(-1, *info.frame_shape[:2]), 0, -1).reshape(out.shape)
-    keep_stored_bits(out, info)
-    _colour(out, info)
-
-
 def _decode_deflated(frame: bytes, info: PixelInfo, out: np.ndarray[Any, Any]) -> None:
     """Decode Deflated Image Frame Compression (DICOM PS3.5, annex A.4.13)."""
     wanted = (info.frame_bits + 7) // 8
@@ -220,7 +202,6 @@ def _numbers(text: str) -> str:
 _LOSSLESS = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
 _Decoder = Callable[[bytes, PixelInfo, np.ndarray[Any, Any]], None]
 DECODERS: dict[str, _Decoder] = {
-    "1.2.840.10008.1.2.5": _decode_rle,
     "1.2.840.10008.1.2.8.1": _decode_deflated,
     **dict.fromkeys(("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", *_LOSSLESS), _decode_jpeg),
     **dict.fromkeys(("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"), _decode_jpeg_ls),

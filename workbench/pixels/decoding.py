@@ -1,4 +1,4 @@
-"""Decoding: the pixels of one DICOM file as an array, sliced in process or decoded in a worker."""
+"""Decoding: the pixels of one DICOM file as an array, read in process or decoded in a worker."""
 
 from __future__ import annotations
 
@@ -10,20 +10,26 @@ import numpy as np
 
 from workbench.pixels.byte_source import ByteSource, PixelError, inflate, open_source
 from workbench.pixels.pixel_cells import arrange, keep_stored_bits, to_rgb, unpack_bits
-from workbench.pixels.pixel_info import DEFLATED, YBR, PixelInfo, read_pixel_info
+from workbench.pixels.pixel_info import DEFLATED, RLE, YBR, PixelInfo, read_pixel_info
 from workbench.pixels.pixel_search import find_data_set
 
 __all__ = ["PixelError", "PixelInfo", "decode_frames", "native_frames", "read_pixel_info"]
 
 
 def decode_frames(
-    file: Path | str | bytes, info: PixelInfo | None = None, indices: Sequence[int] | None = None
+    file: Path | str | bytes,
+    info: PixelInfo | None = None,
+    indices: Sequence[int] | None = None,
+    out: np.ndarray[Any, Any] | None = None,
+    *,
+    follow_links: bool = True,
 ) -> np.ndarray[Any, Any]:
     """Return the stored values of the frames of a file, whatever its transfer syntax.
 
-    Uncompressed frames are sliced in this process, compressed ones decoded in a worker process
-    with a limit of memory and of time. Values are as stored: no rescale, no lookup table. Bits
-    above HighBit are cleared or filled with the sign, and YBR colours become RGB.
+    Uncompressed frames and run lengths are read in this process; what needs a codec is decoded in
+    a worker process with a limit of memory and of time. Values are as stored: no rescale, no
+    lookup table. Bits above HighBit are cleared or filled with the sign, and YBR colours become
+    RGB.
 
     Parameters
     ----------
@@ -33,6 +39,11 @@ def decode_frames(
         Where its pixels lie; read from the file by default.
     indices
         Frames wanted, counted from 0; all by default.
+    out
+        Array to fill, of the shape and type of the result, contiguous; a new one by default. What
+        is in it means nothing where the file is refused.
+    follow_links
+        Whether the path may be a link: one that the user gives may, one of an archive may not.
 
     Returns
     -------
@@ -45,18 +56,22 @@ def decode_frames(
         If the file cannot be read or decoded.
     IndexError
         If the file has no such frame.
+    ValueError
+        If `out` does not fit.
     """
     if info is None:
-        info = read_pixel_info(file)
+        info = read_pixel_info(file, follow_links=follow_links)
     if not info.encapsulated:
-        return native_frames(file, info, indices)
-    from workbench.pixels.codecs import decode_encapsulated
+        return native_frames(file, info, indices, out, follow_links=follow_links)
+    if info.transfer_syntax == RLE:
+        from workbench.pixels.run_lengths import decode_run_lengths as decode
+    else:
+        from workbench.pixels.codecs import decode_encapsulated as decode
 
-    wanted = _wanted(info, indices)
-    frames = info.empty(len(wanted))
-    with open_source(file) as source:
-        decode_encapsulated(source, info, wanted, frames)
-    return frames
+    wanted, out = _wanted(info, indices, out)
+    with open_source(file, follow_links=follow_links) as source:
+        decode(source, info, wanted, out)
+    return out
 
 
 def native_frames(
@@ -64,6 +79,8 @@ def native_frames(
     info: PixelInfo,
     indices: Sequence[int] | None = None,
     out: np.ndarray[Any, Any] | None = None,
+    *,
+    follow_links: bool = True,
 ) -> np.ndarray[Any, Any]:
     """Return the stored values of uncompressed frames, read straight into the array.
 
@@ -80,6 +97,8 @@ def native_frames(
     out
         Array to fill, of the shape and type of the result, each frame contiguous; a new one by
         default.
+    follow_links
+        As for `decode_frames`.
 
     Returns
     -------
@@ -95,11 +114,8 @@ def native_frames(
     ValueError
         If `out` does not fit.
     """
-    wanted = _wanted(info, indices)
-    out = info.empty(len(wanted)) if out is None else out
-    if out.shape != (len(wanted), *info.frame_shape) or out.dtype != info.dtype:
-        raise ValueError(f"out is {out.dtype}{out.shape}, not {info.dtype}")
-    with open_source(file) as source:
+    wanted, out = _wanted(info, indices, out)
+    with open_source(file, follow_links=follow_links) as source:
         deflated = info.transfer_syntax == DEFLATED
         readable = inflate(source, find_data_set(source)) if deflated else source
         for target, index in zip(out, wanted, strict=True):
@@ -107,13 +123,20 @@ def native_frames(
     return out
 
 
-def _wanted(info: PixelInfo, indices: Sequence[int] | None) -> Sequence[int]:
-    if indices is None:
-        return range(info.frames)
-    for index in indices:
+def _wanted(
+    info: PixelInfo, indices: Sequence[int] | None, out: np.ndarray[Any, Any] | None
+) -> tuple[Sequence[int], np.ndarray[Any, Any]]:
+    """Return the frames that are wanted, and the array for them."""
+    wanted = range(info.frames) if indices is None else indices
+    for index in wanted:
         if not 0 <= index < info.frames:
             raise IndexError(f"frame {index} of {info.frames}")
-    return indices
+    if out is None:
+        return wanted, info.empty(len(wanted))
+    if out.shape != (len(wanted), *info.frame_shape) or out.dtype != info.dtype:
+        raise ValueError(f"out is {out.dtype}{out.shape}, not {info.dtype}")
+    info.validate_growth(len(wanted))
+    return wanted, out
 
 
 def _read_frame(

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
 
+from workbench.dicom.pixel_data import walk_fragments
+from workbench.dicom.refusals import UnreadableFile
 from workbench.pixels.byte_source import ByteSource, PixelError
 from workbench.pixels.pixel_info import PixelInfo
-from workbench.pixels.pixel_search import LONGEST_S, UNDEFINED
 
 Span = tuple[int, int]
 """Offset and length of some bytes in the file."""
-MOST_FRAGMENTS = 1_000_000
-_ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 # What a codestream begins with: JPEG and JPEG-LS, JPEG 2000, JPEG 2000 in a JP2 file.
 _BEGINNINGS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")
 
@@ -66,22 +64,12 @@ def find_frames(source: ByteSource, info: PixelInfo) -> list[list[Span]]:
 
 def _walk(source: ByteSource, info: PixelInfo) -> tuple[Span, list[Span]]:
     """Return the place of the basic offset table, and of every fragment."""
-    items: list[Span] = []
-    at, end = info.offset, info.offset + info.length
-    deadline = time.monotonic() + LONGEST_S
-    while True:
-        head = source.read(at, 8)
-        if head[:4] == _SEQUENCE_END:
-            break
-        length = int.from_bytes(head[4:], "little")
-        if len(head) < 8 or (head[:4] == _ITEM and length != UNDEFINED and at + 8 + length > end):
-            raise PixelError("truncated", f"in fragment {len(items)}")
-        if head[:4] != _ITEM or length == UNDEFINED:
-            raise PixelError("bad_fragments", f"no item at fragment {len(items)}")
-        items.append((at + 8, length))
-        at += 8 + length
-        if len(items) > MOST_FRAGMENTS or time.monotonic() > deadline:
-            raise PixelError("bad_fragments", f"more than {len(items) - 1}")
+    end = info.offset + info.length
+    try:
+        items = list(walk_fragments(source.read, info.offset, end))
+    except UnreadableFile as error:
+        reason = "truncated" if error.reason == "truncated" else "bad_fragments"
+        raise PixelError(reason, error.detail) from None
     if len(items) < 2:
         raise PixelError("bad_fragments", "no fragments")
     return items[0], items[1:]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench.dicom.pixel_data import UNDEFINED
 from workbench.pixels.byte_source import PixelError, open_source
 from workbench.pixels.pixel_search import (
     BIG_ENDIAN,
@@ -16,7 +17,6 @@ from workbench.pixels.pixel_search import (
     EXPLICIT,
     IMPLICIT,
     PIXELS,
-    UNDEFINED,
     Found,
     find_pixels,
 )
@@ -27,6 +27,7 @@ __all__ = [
     "EXPLICIT",
     "IMPLICIT",
     "NATIVE",
+    "RLE",
     "YBR",
     "PixelInfo",
     "read_pixel_info",
@@ -34,6 +35,8 @@ __all__ = [
 
 NATIVE = (IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN)
 """Transfer syntaxes whose pixels are not compressed (DICOM PS3.5, A.1, A.2, A.3, A.5)."""
+RLE = "1.2.840.10008.1.2.5"
+"""Transfer syntax of run lengths (DICOM PS3.5, annex G)."""
 YBR = ("YBR_FULL", "YBR_FULL_422")
 """Colours that become RGB (DICOM PS3.3, C.7.6.3.1.2)."""
 LARGEST = 256 * 2**20
@@ -135,13 +138,28 @@ class PixelInfo:
         PixelError
             If compressed frames grow too much, or there is not that much memory.
         """
-        size = frames * self.frame_bytes
-        if self.encapsulated and size > max(LARGEST, LARGEST_EXPANSION * self.length):
-            raise PixelError("codec_too_big", f"{size} bytes from {self.length}")
+        self.validate_growth(frames)
         try:
             return np.empty((frames, *self.frame_shape), dtype=self.dtype)
         except MemoryError as error:
-            raise PixelError("too_big", f"{size} bytes") from error
+            raise PixelError("too_big", f"{frames * self.frame_bytes} bytes") from error
+
+    def validate_growth(self, frames: int) -> None:
+        """Raise if compressed frames grow too much.
+
+        Parameters
+        ----------
+        frames
+            Number of frames (1).
+
+        Raises
+        ------
+        PixelError
+            If they do.
+        """
+        size = frames * self.frame_bytes
+        if self.encapsulated and size > max(LARGEST, LARGEST_EXPANSION * self.length):
+            raise PixelError("codec_too_big", f"{size} bytes from {self.length}")
 
     def validate(self, size: int) -> None:
         """Raise if shape, bits and lengths do not fit each other and the file.
@@ -171,20 +189,22 @@ class PixelInfo:
             raise PixelError("bad_length", f"shape {shape} in {self.length} bytes")
 
 
-def read_pixel_info(file: Path | str | bytes) -> PixelInfo:
+def read_pixel_info(file: Path | str | bytes, *, follow_links: bool = True) -> PixelInfo:
     """Read where the pixels of a file lie and how they are stored; the pixels are not read.
 
     Parameters
     ----------
     file
         Path of a DICOM file, or its bytes.
+    follow_links
+        Whether the path may be a link: one that the user gives may, one of an archive may not.
 
     Raises
     ------
     PixelError
         If the file holds no pixels, or says of them what cannot be.
     """
-    with open_source(file) as source:
+    with open_source(file, follow_links=follow_links) as source:
         found = find_pixels(source)
         info = _make_info(found, source.size)
     info.validate(found.source.size)

@@ -7,14 +7,13 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
+from workbench.dicom.pixel_data import LONG_VRS, UNDEFINED
 from workbench.pixels.byte_source import ByteSource, PixelError, inflate
 
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
-UNDEFINED = 0xFFFFFFFF
-"""A length that is not told (DICOM PS3.5, 7.1.1)."""
 DEEPEST = 64
 """Sequences that may be nested."""
 LONGEST_S = 20.0
@@ -33,7 +32,6 @@ _NUMBERS = {
 }
 _TEXTS = {0x00020010: "transfer_syntax", 0x00280004: "photometric", 0x00280008: "frames"}
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 _SHORT_VRS = frozenset(
     int.from_bytes(vr, "little")
     for vr in b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()
@@ -241,7 +239,7 @@ class _Walk:
         tag, vr = group << 16 | element, head[4:6]
         if implicit or group == 0xFFFE or not (vr.isalpha() and vr.isupper()):
             return tag, b"", at + 8, int.from_bytes(head[4:8], order)
-        if vr not in _LONG_VRS:
+        if vr not in LONG_VRS:
             return tag, vr, at + 8, int.from_bytes(head[6:8], order)
         if len(head) < 12:
             raise PixelError("truncated", "in the header")

@@ -112,7 +112,7 @@ def now() -> str:
 
 @dataclass
 class Display:
-    """Show the events of runs: one bar a site on a terminal, plain lines elsewhere.
+    """Show the events of runs: a line a step; on a terminal one bar a site below them.
 
     Examples
     --------
@@ -152,8 +152,7 @@ class Display:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
-        if event.name == "step explained" or not self._console.is_terminal:
-            self._line(event)
+        self._line(event)
         if self._console.is_terminal:
             self._bar(event)
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.errors import ImageError, UsageError, show, suggest
+from workbench.errors import ImageError, UsageError, nearest, show
+from workbench.imaging.volume_plan import SEGMENTATIONS
 from workbench.pixels.decoding import decode_frames
 from workbench.pixels.pixel_info import PixelInfo, read_pixel_info
 from workbench.segments.contours import fill, to_slices
@@ -30,8 +31,7 @@ T = TypeVar("T")
 Mask = NDArray[np.bool_]
 Shape = tuple[int, int, int]
 RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
-SEG = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
-"""Segmentation Storage and Label Map Segmentation Storage."""
+"""RT Structure Set Storage (DICOM PS3.4, B.5)."""
 GREATEST = 65_535
 """Largest number that a label may have."""
 _TODO = "Ask the archive for the file again, or leave it out"
@@ -108,25 +108,55 @@ def draw_file(
     UsageError
         If there is no such name.
     """
-    with _reading():
+    with about("the file"), _reading():
         dataset = _read_dataset(path)
         sop_class = str(dataset.get("SOPClassUID", ""))
         uid = str(dataset.get("FrameOfReferenceUID") or "")
-        if sop_class == RTSTRUCT:
-            regions = read_regions(dataset)
-        elif sop_class in SEG:
-            frames = read_segment_frames(dataset)
-        else:
-            raise ImageError(
-                "The file is neither a segmentation nor a structure set",
-                todo="Give a DICOM SEG or RTSTRUCT; read_volume reads label maps in NIfTI",
-            )
     if sop_class == RTSTRUCT:
+        with about("the RTSTRUCT"), _reading():
+            regions = read_regions(dataset)
         chosen = _choose(_number(regions), names)
         return _draw_regions(chosen, affine, shape, resample=resample)
+    if sop_class not in SEGMENTATIONS:
+        raise ImageError(
+            "The file is neither a segmentation nor a structure set",
+            where=f"it is of the class {_class_name(sop_class)}",
+            todo="Give a DICOM SEG or RTSTRUCT; read_volume reads label maps in NIfTI",
+        )
+    with about("the SEG"), _reading():
+        frames = read_segment_frames(dataset)
     wanted = _choose(frames.names, names)
     store = Store(path, frames, wanted, threshold)
-    return _draw_segments(store, uid, affine, shape, resample=resample)
+    with about("the SEG"):
+        return _draw_segments(store, uid, affine, shape, resample=resample)
+
+
+@contextmanager
+def about(kind: str) -> Iterator[None]:
+    """Let an ImageError that names no place say of what kind the file is.
+
+    Examples
+    --------
+    >>> with about("the SEG"):
+    ...     raise ImageError("Two segments have the same number")
+    Traceback (most recent call last):
+    workbench.errors.ImageError: Two segments have the same number
+      where: the SEG
+    """
+    try:
+        yield
+    except ImageError as error:
+        error.where = error.where or kind
+        raise
+
+
+def _class_name(uid: str) -> str:
+    """Return the standard's name of a SOP class; what the file itself says is not repeated."""
+    from pydicom.config import IGNORE
+    from pydicom.uid import UID
+
+    name = UID(uid, IGNORE).name
+    return "that the standard does not name" if name == uid else name
 
 
 def _read_dataset(path: str) -> Dataset:
@@ -162,16 +192,21 @@ def _number(regions: list[Region]) -> dict[int, Region]:
 
 
 def _choose(held: dict[int, T], names: Sequence[str] | None) -> dict[int, T]:
-    """Return what bears one of the names; all if none is given."""
+    """Return what bears one of the names; all if none is given.
+
+    Names are free text, and may tell of whom: only one that is nearly what was asked for is shown.
+    """
     if names is None:
         return held
     known = {n: str(getattr(one, "name", one)) for n, one in held.items()}
     for name in [names] if isinstance(names, str) else names:
         if name not in known.values():
+            close = nearest(name, known.values())
             raise UsageError(
                 f"There is no segment {show(name)!r}",
-                where="names",
-                todo=suggest(name, known.values()),
+                where=f"names, of {len(known):,} segments",
+                todo=(f"Did you mean {show(close)!r}? " if close else "")
+                + 'Open it without names=; attrs["labels"] lists them',
             )
     return {n: one for n, one in held.items() if known[n] in names}
 
@@ -186,7 +221,7 @@ def _draw_regions(
         try:
             slices[n], outside[n] = to_slices(region.contours, affine, shape, resample=resample)
         except ImageError as error:
-            where = f"region {show(region.name)!r}"
+            where = f"the RTSTRUCT, region {n}"
             raise ImageError(error.what, where=where, todo=error.todo) from None
 
     def draw(number: int) -> Iterator[tuple[int, Mask]]:
@@ -241,13 +276,13 @@ class Store:
 
     @cached_property
     def _info(self) -> PixelInfo:
-        info = read_pixel_info(self.path)
+        info = read_pixel_info(self.path, follow_links=False)
         if info.frame_shape != self.frames.shape or info.frames != len(self.frames.segments):
             raise ImageError("The frames of the segmentation are of another shape", todo=_TODO)
         return info
 
     def _decode(self, wanted: Sequence[int] | None) -> NDArray[Any]:
-        return decode_frames(self.path, self._info, wanted)
+        return decode_frames(self.path, self._info, wanted, follow_links=False)
 
 
 def _draw_segments(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from workbench.errors import ImageError, UsageError, show, suggest
 from workbench.imaging.frames import Series, list_files
 from workbench.imaging.volume_grid import SPACE, affine_of, frame_name
-from workbench.segments.drawing import Drawing, draw_file
+from workbench.segments.drawing import Drawing, about, draw_file
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -71,6 +71,19 @@ def open_segmentation(
         If it cannot be read, or does not fit the volume, or segments overlap.
     UsageError
         If there is no such name, or `overlap` or `threshold` cannot be.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from workbench.imaging.volume import open_volume
+    >>> from workbench.segments.phantom import write_phantom
+    >>> with TemporaryDirectory() as folder:
+    ...     made = write_phantom(folder)
+    ...     labels = open_segmentation(made.structures, like=open_volume(made.ct))
+    >>> labels.attrs["labels"], labels.attrs["codes"][1]
+    ({1: 'liver', 2: 'lesion'}, ['10200004', 'SCT', 'Liver'])
+    >>> int((labels == 2).sum())  # voxels of 0.045 ml
+    384
     """
     if overlap not in _OVERLAP:
         todo = suggest(overlap, _OVERLAP)
@@ -79,7 +92,11 @@ def open_segmentation(
         raise UsageError("The threshold is no part of 1", where="threshold", todo="Pass 0.5")
     files, _ = list_files(path)
     if len(files) != 1:
-        raise ImageError(f"{len(files):,} files are no segmentation", todo="Give its one file")
+        raise ImageError(
+            "A segmentation is one file",
+            where=f"{len(files):,} files",
+            todo="Give the one file of the SEG or RTSTRUCT",
+        )
     affine = affine_of(like)
     shape = like.sizes["z"], like.sizes["y"], like.sizes["x"]
     drawing = draw_file(files[0], affine, shape, names, threshold=threshold, resample=resample)
@@ -87,7 +104,8 @@ def open_segmentation(
         _require_frame(drawing, like)
     if overlap == "channel":
         return _array(_stack(drawing, shape), drawing, like)
-    return _array(_merge(drawing, shape), drawing, like)
+    with about(f"the {drawing.modality}"):
+        return _array(_merge(drawing, shape), drawing, like)
 
 
 def _require_frame(drawing: Drawing, like: xr.DataArray) -> None:
@@ -102,11 +120,13 @@ def _require_frame(drawing: Drawing, like: xr.DataArray) -> None:
     if not stated:
         raise ImageError(
             "The volume does not state its frame of reference",
+            where='attrs["frame_of_reference"] of like=',
             todo="Pass check_frame=False if you know that the segmentation was made on it",
         )
     if any(frame_name(uid) != stated for uid in drawing.frames_of_reference):
         raise ImageError(
             "The segmentation is in another frame of reference than the volume",
+            where=f"the {drawing.modality}",
             todo="Give the series that it was made on as like=",
         )
 
@@ -120,17 +140,16 @@ def _merge(drawing: Drawing, shape: tuple[int, int, int]) -> NDArray[Any]:
         If two segments overlap.
     """
     labels = np.zeros(shape, np.uint8 if max(drawing.names, default=0) < 256 else np.uint16)
-    for number, name in drawing.names.items():
+    for number in drawing.names:
         for k, mask in drawing.draw(number):
             held = labels[k]
             others = np.unique(held[mask])
             others = others[(others != 0) & (others != number)]
             if others.size:
                 voxels = int(((held == others[0]) & mask).sum())
-                other = show(drawing.names[int(others[0])], 30)
                 raise ImageError(
-                    f"Segments {other!r} and {show(name, 30)!r} overlap",
-                    where=f"slice {k}, {voxels:,} voxels",
+                    f"Segments {others[0]} and {number} overlap",
+                    where=f"the {drawing.modality}, slice {k}, {voxels:,} voxels",
                     todo='Pass overlap="channel", or choose segments with names=',
                 )
             held[mask] = number
@@ -144,8 +163,9 @@ def _stack(drawing: Drawing, shape: tuple[int, int, int]) -> Any:  # noqa: ANN40
 
     def draw(number: int) -> NDArray[np.uint8]:
         labels = np.zeros(shape, np.uint8)
-        for k, mask in drawing.draw(number):
-            labels[k] |= mask
+        with about(f"the {drawing.modality}"):
+            for k, mask in drawing.draw(number):
+                labels[k] |= mask
         return labels
 
     later = dask.delayed(draw, pure=False)  # type: ignore[attr-defined]

@@ -93,8 +93,7 @@ class SliceViewer(anywidget.AnyWidget):
                 for a in picture.axes
             ],
             "units": picture.units,
-            # Its low values are white by definition (DICOM PS3.3 C.7.6.3.1.2).
-            "invert": picture.volume.attrs.get("photometric") == "MONOCHROME1",
+            "invert": self._dark_is_high(),
             "frames": [self._slider(name) for name in picture.further],
             "labels": [
                 {"number": number, "name": name, "colour": colour}
@@ -107,6 +106,11 @@ class SliceViewer(anywidget.AnyWidget):
             "gap": GAP,
             "largest": LARGEST // 1_000_000,
         }
+
+    def _dark_is_high(self) -> bool:
+        """Whether grey begins inverted: by definition (DICOM PS3.3 C.7.6.3.1.2), or as in PET."""
+        attrs = self.picture.volume.attrs
+        return attrs.get("photometric") == "MONOCHROME1" or attrs.get("modality") == "PT"
 
     def _slider(self, name: str) -> dict[str, Any]:
         """Return what a slider says along a further dimension."""

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.errors import ImageError, suggest
+from workbench.errors import ImageError, UsageError, show, suggest
 from workbench.viewer.overlay import one_label_map
 from workbench.viewer.picture import Picture
 
@@ -42,7 +42,8 @@ def view(
         overlap; `attrs["labels"]` may name them.
     preset
         Window to begin with. In HU: "soft_tissue", "lung", "mediastinum", "liver", "bone",
-        "brain" or "automatic"; in other units "automatic".
+        "brain" or "automatic"; in SUV "suv_0_5", "suv_0_7", "suv_0_10", "suv_0_20" or
+        "automatic"; in other units "automatic". PET begins inverted: high uptake is dark.
     three_d
         Whether the 3-D view is open from the beginning; a button opens it otherwise. It needs
         WebGL 2 in the browser; without it the slices remain, and say why.
@@ -56,9 +57,18 @@ def view(
 
     Raises
     ------
+    UsageError
+        If there is no such preset for these units, or no such language.
     ImageError
-        If there is no such preset or language, the volume cannot be shown, or the segmentation
-        lies on another grid.
+        If the volume cannot be shown, or the segmentation lies on another grid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> attrs = {"affine": np.diag([1, 1, 3, 1]).tolist(), "units": "HU"}
+    >>> view(xr.DataArray(np.zeros((4, 5, 6)), dims=("z", "y", "x"), attrs=attrs), preset="lung")
+    Slices of 4 x 5 x 6 voxels, shown in Jupyter
     """
     said, overlap = words(language), False
     if segmentation is not None and segmentation.sizes.get("segment"):
@@ -79,7 +89,7 @@ def words(language: str) -> dict[str, str]:
 
     Raises
     ------
-    ImageError
+    UsageError
         If they are not there in this language.
 
     Examples
@@ -91,9 +101,9 @@ def words(language: str) -> dict[str, str]:
         (RESOURCES / "words.json").read_text(encoding="utf-8")
     )
     if language not in tables:
-        raise ImageError(
+        raise UsageError(
             "The viewer does not speak this language",
-            where=f"language={language!r}",
+            where=f"language={show(language)!r}",
             todo=suggest(str(language), tables),
         )
     return tables[language]

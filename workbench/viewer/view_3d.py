@@ -66,9 +66,9 @@ def solid_view(slices: SliceViewer) -> ipywidgets.DOMWidget:
     slices
         What is shown, and through which window.
     """
-    from ipyniivue import NiiVue, SliceType  # type: ignore[import-untyped]
+    from ipyniivue import SliceType  # type: ignore[import-untyped]
 
-    from workbench.viewer.volume_3d import Volume3D
+    from workbench.viewer.volume_3d import View3D, Volume3D
 
     shown = slices.picture
     picture = Picture(shown.volume, shown.segmentation, LARGEST)
@@ -85,8 +85,8 @@ def solid_view(slices: SliceViewer) -> ipywidgets.DOMWidget:
     labels = picture.label_values()
     volumes = [
         Volume3D(
+            nifti_bytes(frame, shape, picture.affine),
             name="volume.nii",
-            data=nifti_bytes(frame, shape, picture.affine),
             colormap=colormap,
             cal_min=low,
             cal_max=high,
@@ -95,9 +95,7 @@ def solid_view(slices: SliceViewer) -> ipywidgets.DOMWidget:
     ]
     if labels is not None and picture.labels:
         numbers = Frame(labels.tobytes(), str(labels.dtype))
-        layer = Volume3D(
-            name="labels.nii", data=nifti_bytes(numbers, shape, picture.affine, label=True)
-        )
+        layer = Volume3D(nifti_bytes(numbers, shape, picture.affine, label=True), name="labels.nii")
         colours = label_colours(len(picture.labels))
         red, green, blue = (list(map(float, part)) for part in zip(*colours, strict=True))
         layer.set_colormap_label(
@@ -111,7 +109,8 @@ def solid_view(slices: SliceViewer) -> ipywidgets.DOMWidget:
             }
         )
         volumes.append(layer)
-    solid = NiiVue(
+    solid = View3D(
+        volumes,
         height=HEIGHT,
         back_color=(0.0, 0.0, 0.0, 1.0),
         show_3d_crosshair=False,
@@ -121,6 +120,5 @@ def solid_view(slices: SliceViewer) -> ipywidgets.DOMWidget:
         drag_and_drop_enabled=False,
         loading_text="",
     )
-    solid.load_volumes(volumes)
     solid.set_slice_type(SliceType.RENDER)
     return solid

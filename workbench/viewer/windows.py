@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from workbench.errors import ImageError, suggest
+from workbench.errors import UsageError, show, suggest
 
 AUTOMATIC = "automatic"
 """Window from the 1st to the 99.5th percentile of the values."""
@@ -57,6 +57,15 @@ CT: Mapping[str, Window] = MappingProxyType(
 """Windows in HU by name; the values are those in common use (Radiopaedia, Windowing (CT))."""
 
 
+PET: Mapping[str, Window] = MappingProxyType(
+    {f"suv_0_{top}": Window(top / 2, top) for top in (5, 7, 10, 20)}
+)
+"""Windows in SUV by name: from 0, so that twice the grey is twice the uptake, up to values in
+common use."""
+BY_UNITS: Mapping[str, Mapping[str, Window]] = MappingProxyType({"HU": CT, "SUV": PET})
+"""Units -> the windows that have names in them."""
+
+
 def windows_of(
     units: str, values: npt.NDArray[Any], padding: Sequence[float] | None = None
 ) -> dict[str, Window]:
@@ -65,7 +74,7 @@ def windows_of(
     Parameters
     ----------
     units
-        Units of the values; "HU" has the windows of CT.
+        Units of the values; "HU" has the windows of CT, "SUV" those of PET.
     values
         Values of any shape; what is not finite is left out.
     padding
@@ -80,7 +89,7 @@ def windows_of(
     if high <= low:
         low, high = float(low) - 0.5, float(low) + 0.5
     automatic = {AUTOMATIC: Window(float(low + high) / 2, float(high - low))}
-    return {**CT, **automatic} if units == "HU" else automatic
+    return {**BY_UNITS.get(units, {}), **automatic}
 
 
 def window_named(name: str | None, windows: Mapping[str, Window]) -> str:
@@ -95,23 +104,23 @@ def window_named(name: str | None, windows: Mapping[str, Window]) -> str:
 
     Raises
     ------
-    ImageError
+    UsageError
         If there is no such window for these units.
 
     Examples
     --------
     >>> window_named("lungs", CT)
     Traceback (most recent call last):
-    workbench.errors.ImageError: There is no such window for this volume
+    workbench.errors.UsageError: There is no such window for this volume
       where: preset='lungs'
       do:    Did you mean 'lung'? Known: bone, brain, liver, lung, mediastinum, soft_tissue
     """
     if name is None:
         return next(iter(windows))
     if name not in windows:
-        raise ImageError(
+        raise UsageError(
             "There is no such window for this volume",
-            where=f"preset={name!r}",
+            where=f"preset={show(name)!r}",
             todo=suggest(str(name), windows),
         )
     return name

@@ -87,7 +87,8 @@ function render({ model, el }) {
       const value = raw * frame.slope + frame.intercept;
       let v = Math.min(255, Math.max(0, Math.round(((value - centre) / width + 0.5) * 255)));
       if (dark) v = 255 - v;
-      grey[i] = size === 65536 && raw === gap ? 0xff000000 : 0xff000000 | (v << 16) | (v << 8) | v;
+      if (size === 65536 && raw === gap) v = dark ? 255 : 0; // as what lies around the image
+      grey[i] = 0xff000000 | (v << 16) | (v << 8) | v;
     }
   }
 
@@ -253,7 +254,7 @@ function render({ model, el }) {
       const pen = canvas.getContext("2d");
       const dots = canvas.width / canvas.clientWidth;
       pen.setTransform(dots, 0, 0, dots, 0, 0);
-      pen.fillStyle = "#000";
+      pen.fillStyle = invert.checked ? "#fff" : "#000";
       pen.fillRect(0, 0, canvas.clientWidth, canvas.clientHeight);
       if (!frame) continue;
       fill(pane);
@@ -271,6 +272,7 @@ function render({ model, el }) {
 
   function mark(pen, { plane, canvas, rect, w, h }) {
     const [wide, tall] = [canvas.clientWidth, canvas.clientHeight];
+    const [ink, edge] = invert.checked ? ["#000", "rgba(255,255,255,.85)"] : ["#fff", "rgba(0,0,0,.85)"];
     const x = rect.x + ((at[plane.across] + 0.5) / w) * rect.w;
     const row = plane.up ? h - 1 - at[plane.down] : at[plane.down];
     const y = rect.y + ((row + 0.5) / h) * rect.h;
@@ -288,7 +290,7 @@ function render({ model, el }) {
     pen.lineJoin = "round";
     const write = (text, tx, ty, align) => {
       pen.textAlign = align;
-      [pen.strokeStyle, pen.lineWidth, pen.fillStyle] = ["rgba(0,0,0,.85)", 3.5, "#fff"];
+      [pen.strokeStyle, pen.lineWidth, pen.fillStyle] = [edge, 3.5, ink];
       pen.strokeText(text, tx, ty);
       pen.fillText(text, tx, ty);
     };
@@ -302,7 +304,7 @@ function render({ model, el }) {
     const length = [500, 200, 100, 50, 20, 10, 5, 2, 1, 0.5].find((l) => l * rect.scale < wide / 3.2) ?? 0.2;
     const [x1, y1] = [10, tall - 12];
     const x2 = x1 + length * rect.scale;
-    for (const [colour, thick] of [["rgba(0,0,0,.85)", 4], ["#fff", 1.5]]) {
+    for (const [colour, thick] of [[edge, 4], [ink, 1.5]]) {
       [pen.strokeStyle, pen.lineWidth] = [colour, thick];
       line(x1, y1, x2, y1); line(x1, y1 - 4, x1, y1 + 4); line(x2, y1 - 4, x2, y1 + 4);
     }
