@@ -203,7 +203,7 @@ def write_study(
     (folder / "sites.toml").write_text("")
     write_codelists(folder, CODELISTS)
     write_notebook(folder / "01_count.ipynb", "How many?")
-    _write_dashboard(folder / "dashboard.ipynb")
+    write_dashboard(folder / "dashboard.ipynb")
     study = read_study(folder)
     for seed, (site, (name, exams)) in enumerate(sites.items()):
         key = make_key(folder / f"{site}.key", "demo")
@@ -290,7 +290,8 @@ def summarise(study: Study, exams: int, seed: int) -> dict[str, Summary]:
     }
 
 
-def _write_dashboard(path: Path) -> None:
+def write_dashboard(path: Path) -> None:
+    """Write the notebook of a dashboard."""
     code = [
         {
             "cell_type": "code",

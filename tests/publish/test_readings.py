@@ -8,7 +8,8 @@ from workbench.publish import pictures
 from workbench.publish.content import read_content
 from workbench.publish.language import speak
 from workbench.publish.marks import SUPPRESSED, Cell, enough
-from workbench.publish.readings import entry, read
+from workbench.publish.reading import entry
+from workbench.publish.readings import read
 
 EN = speak("en")
 

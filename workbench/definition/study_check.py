@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from workbench.definition.notebook_source import NotebookSource, parse
 from workbench.definition.parameters import FIRST_NAMES
+from workbench.definition.section_rules import ENDED, OUTCOME
 from workbench.definition.steps import FINGERPRINT
 from workbench.errors import DefinitionError, show, suggest
 from workbench.findings import Finding
 
 if TYPE_CHECKING:
-    from workbench.study import Step, Study
+    from workbench.study import Section, Step, Study
 
 
 def check_study(study: Study) -> list[Finding]:
@@ -214,6 +215,26 @@ def _labels(study: Study) -> Iterable[Finding]:
         if section.axis:
             where = f"study.toml, dashboard.section.{section.id}.axis"
             yield from _texts(study, section.axis, where)
+        yield from _targets(study, section)
+        yield from _outcomes(study, section)
+
+
+def _targets(study: Study, section: Section) -> Iterable[Finding]:
+    where = f"study.toml, dashboard.section.{section.id}.target"
+    for target in section.target:
+        yield from _texts(study, target.source, f"{where}.source")
+        labels = study.dimensions[section.dimensions[-1]].labels
+        if target.label != "all" and target.label not in labels:
+            what = f"There is a target for {show(target.label)!r}, which is no label"
+            todo = suggest(target.label, ["all", *labels])
+            yield Finding("fail", "labels", what, where, value=show(target.label), todo=todo)
+
+
+def _outcomes(study: Study, section: Section) -> Iterable[Finding]:
+    if section.figure == "curves" and not {*ENDED} <= {*study.dimensions[OUTCOME].labels}:
+        what = f"The dimension {OUTCOME!r} does not say how a time ended"
+        todo = f"Give its codelist the codes {' and '.join(ENDED)}"
+        yield Finding("fail", "labels", what, f"study.toml, dimensions.{OUTCOME}", todo=todo)
 
 
 def _limits(study: Study) -> Iterable[Finding]:

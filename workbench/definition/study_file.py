@@ -22,6 +22,7 @@ from workbench.definition.declaration import (
 from workbench.definition.dimensions import RESERVED_DIMENSIONS, DimensionTable, Edges, check_edges
 from workbench.definition.parameters import Parameter, check_parameter_name
 from workbench.definition.problems import problem
+from workbench.definition.section_rules import figure_problems
 from workbench.disclosure.policy import Policy
 from workbench.errors import DefinitionError, WorkbenchError, show, suggest
 from workbench.findings import Finding
@@ -154,26 +155,46 @@ class PoolTable(Declared):
     tolerance: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
+class Target(Declared):
+    """Table `[[dashboard.section.target]]`: what a year is meant to reach."""
+
+    label: Annotated[str, Field(min_length=1, max_length=200)] = "all"
+    year: Annotated[int, Field(ge=1900, le=2200)]
+    value: Annotated[float, Field(gt=0)]
+    source: Texts
+
+
 class Section(Declared):
-    """Table `[[dashboard.section]]`: one question, answered with one released table."""
+    """Table `[[dashboard.section]]`: one question, answered with one released table.
+
+    `axis` names what a histogram, curves or dots are of, `within` are times of which curves tell
+    the share, and `target` is what the years of a fan are held against.
+    """
 
     id: Name
     title: Texts
     question: Texts
     table: Name
-    figure: Literal["bars", "grouped_bars", "histogram", "shares", "forest"]
+    figure: Literal[
+        "bars", "grouped_bars", "histogram", "shares", "forest", "heatmap", "curves", "dots", "fan"
+    ]
     measure: Name = "exams"
     dimension: Name | None = None
     dimensions: list[Name] = Field(default_factory=list, max_length=2)
     top: Annotated[int, Field(ge=1, le=100)] | None = None
     axis: Texts = Field(default_factory=dict)
+    within: list[Annotated[float, Field(gt=0)]] = Field(default_factory=list, max_length=4)
+    target: list[Target] = Field(default_factory=list, max_length=20)
 
     @model_validator(mode="after")
     def _check(self) -> Section:
-        if self.axis and self.figure != "histogram":
-            raise refusal(
-                f"'axis' of the section {self.id!r} names what a histogram is of", "Remove axis"
-            )
+        for key, figures, what in (
+            ("axis", ("histogram", "curves", "dots"), "names what a histogram is of"),
+            ("within", ("curves",), "asks curves for the share of some times"),
+            ("target", ("fan",), "is what a fan is held against"),
+        ):
+            if getattr(self, key) and self.figure not in figures:
+                raise refusal(f"{key!r} of the section {self.id!r} {what}", f"Remove {key}")
         if (self.dimension is None) == (not self.dimensions):
             raise refusal(
                 f"The section {self.id!r} needs 'dimension' or 'dimensions'", "Write one of them"
@@ -286,6 +307,8 @@ def _section_problems(file: StudyFile, sections: list[Section]) -> Iterable[Find
             todo = suggest(section.measure, MEASURES[table.kind])
             what = f"{table.name!r} ({table.kind}) has no measure {section.measure!r}"
             yield problem(what, f"{where}.measure", todo)
+        elif not unknown:
+            yield from figure_problems(section, table, released, file.dimensions)
 
 
 def _doubles(table: str, ids: list[str]) -> Iterable[Finding]:

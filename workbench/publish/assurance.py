@@ -9,7 +9,7 @@ from workbench.publish import markup
 from workbench.publish.content import Content, Refusal
 from workbench.publish.language import Words, capital, speak
 from workbench.publish.marks import Entry
-from workbench.publish.readings import entry
+from workbench.publish.reading import entry
 
 SOFTWARE = "The Workbench authors. Workbench {version} (Apache-2.0)."
 """How the software that made a page is cited, as CITATION.cff has it."""

@@ -11,7 +11,7 @@ import re
 from html import escape
 
 from workbench.publish.language import capital
-from workbench.publish.readings import Reading
+from workbench.publish.reading import Reading
 
 _HEAD = (
     "file_quantity",
@@ -43,12 +43,14 @@ def numbers_csv(reading: Reading) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow([_plain(reading.head[0]), *(capital(words.say(key)) for key in _HEAD)])
-    for first, *entries in reading.body:
-        for head, entry in zip(reading.head[1:], entries, strict=True):
+    tables = [(reading.head, reading.body), *([reading.more[1:]] if reading.more else [])]
+    lines = ((head, line) for head, body in tables for line in body)
+    for titles, (first, *entries) in lines:
+        for head, entry in zip(titles[1:], entries, strict=True):
             cell = entry.cell
             if cell is None:
                 continue
-            scale = 100 if entry.unit == "%" else 1
+            scale = 100 if entry.share else 1
             ends = (cell.low, cell.high)
             writer.writerow(
                 [

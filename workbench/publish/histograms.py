@@ -73,8 +73,8 @@ def plot_histogram(
     first, last = min(b.start for b in spanned), max(b.stop for b in spanned)
     scale = alt.Scale(domain=[first, last], nice=False)
     words = speak(language)
-    scaled = (_bin_ticks if whole else _edge_ticks)(ends, (first, last), inner, words)
-    edges = _axis(scaled, values)
+    scaled = (_bin_ticks if whole else edge_ticks)(ends, (first, last), inner, words)
+    edges = axis_of(scaled, values)
     drawn = [
         {
             "start": b.start,
@@ -154,14 +154,14 @@ def _quantile(
     ]
 
 
-def _edge_ticks(
+def edge_ticks(
     ends: Sequence[float], span: tuple[int, int], room: float, words: Words
 ) -> dict[float, str]:
     """Return what is written between the bins, by place."""
     first, last = span
     every = max(1, math.ceil((last - first) * 42 / room))
     finite = [i for i in range(first, last + 1) if math.isfinite(ends[i])]
-    return {i: words.number(ends[i]) for i in finite[::every]}
+    return {i: words.edge(ends[i]) for i in finite[::every]}
 
 
 def _bin_ticks(
@@ -175,7 +175,8 @@ def _bin_ticks(
     return dict(list(written.items())[::every])
 
 
-def _axis(written: dict[float, str], title: str) -> alt.Axis:
+def axis_of(written: dict[float, str], title: str) -> alt.Axis:
+    """Return an axis with words at some places."""
     return alt.Axis(
         title=title,
         values=list(written),

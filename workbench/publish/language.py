@@ -145,6 +145,17 @@ class Words:
         text = self._fixed(size, 0 if whole else digits - 1 - math.floor(math.log10(size)))
         return f"{MINUS}{text}" if value < 0 else text
 
+    def edge(self, value: float) -> str:
+        """Return a number with the digits that it has, as an edge of a bin is declared.
+
+        Examples
+        --------
+        >>> Words("en").edge(0.25), Words("en").edge(1200.0)
+        ('0.25', '1,200')
+        """
+        digits = f"{value:.6g}".replace(".", "").replace("-", "").lstrip("0")
+        return self.number(value, max(1, len(digits)))
+
     def percent(self, share: float) -> str:
         r"""Return a share of 1 as percent with one decimal; none at the ends.
 

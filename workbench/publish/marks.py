@@ -20,7 +20,9 @@ class Cell:
     value, low, high
         The figure and its bounds, in the unit of its table.
     how
-        "exact", "rounded" or "estimated"; "suppressed" or "not_applicable" if there is no figure.
+        "exact", "rounded" or "estimated"; "forecast", whose bounds are those of an interval that is
+        meant to hold some share of what may come; "suppressed" or "not_applicable" if there is no
+        figure.
 
     Examples
     --------
@@ -33,7 +35,9 @@ class Cell:
     value: float
     low: float
     high: float
-    how: Literal["exact", "rounded", "estimated", "suppressed", "not_applicable"] = "exact"
+    how: Literal["exact", "rounded", "estimated", "forecast", "suppressed", "not_applicable"] = (
+        "exact"
+    )
 
     @property
     def shown(self) -> bool:
@@ -131,6 +135,8 @@ class Entry:
         The number behind the words, if there is one.
     unit
         UCUM unit in which a file of the table gives it; "%" for a share.
+    share
+        True if the number is a share of 1, which a file gives in percent.
     """
 
     text: str
@@ -138,6 +144,7 @@ class Entry:
     hidden: bool = False
     cell: Cell | None = None
     unit: str = "1"
+    share: bool = False
 
 
 def enough(cells: Iterable[Cell]) -> bool:

@@ -177,6 +177,11 @@ def table(
     )
 
 
+def folded(title: str, inner: str) -> str:
+    """Return what is long under a title that opens it."""
+    return f"<details><summary>{escape(title)}</summary>{inner}</details>"
+
+
 def state(title: str, text: str, *, error: bool = False, hint: str = "") -> str:
     """Return the words that stand where a figure cannot; the hint as whoever mends it needs it."""
     kind, mark = ("wb-state wb-error", "✕ ") if error else ("wb-state", "")

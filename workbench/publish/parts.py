@@ -8,7 +8,8 @@ from workbench.publish.content import Content
 from workbench.publish.downloads import file_name, links
 from workbench.publish.language import capital, speak
 from workbench.publish.marks import NEEDED, SUPPRESSED, Cell, enough
-from workbench.publish.readings import Reading, read
+from workbench.publish.reading import Reading
+from workbench.publish.readings import read
 from workbench.publish.scope import Scope
 from workbench.study import Section
 
@@ -138,7 +139,12 @@ def _answer(
         reading.body,
         words.say("table_of", title=title),
         rule=words.rule(SUPPRESSED, content.threshold),
-    ) + links(reading, name, drawn=drawn)
+    )
+    if reading.more is not None:
+        named, head, body = reading.more
+        rule = words.rule(SUPPRESSED, content.threshold)
+        numbers += markup.folded(named, markup.table(head, body, named, rule=rule))
+    numbers += links(reading, name, drawn=drawn)
     if not drawn:
         return [_undrawn(reading, scope), numbers]
     parts = [

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from altair import TopLevelMixin
 from altair.utils.schemapi import debug_mode
 
+from workbench.publish.curves import plot_curves
+from workbench.publish.dots import plot_dots
 from workbench.publish.drawing import draw
+from workbench.publish.fans import plot_fan
 from workbench.publish.figures import plot_bars, plot_forest, plot_grouped_bars, plot_shares
+from workbench.publish.heatmaps import plot_heatmap
 from workbench.publish.histograms import plot_histogram
 from workbench.publish.language import speak
+from workbench.publish.legends import HIDDEN, items_of
 from workbench.publish.panels import (
     ACCENT,
     INK,
@@ -25,7 +30,11 @@ from workbench.publish.panels import (
     axis_limit,
     initials,
 )
-from workbench.publish.readings import Reading
+from workbench.publish.reading import Reading
+
+if TYPE_CHECKING:
+    from workbench.publish.levels import Levels
+    from workbench.publish.matrix import Matrix
 
 _MARKS = {
     "interval": f'<path d="M2 7h20M2 3v8M22 3v8" stroke="{INK}" stroke-width="1.3" fill="none"/>',
@@ -42,8 +51,7 @@ _MARKS = {
     "expected": f'<path d="M12 2l4 5-4 5-4-5z" fill="{INK}"/>',
     "outline": f'<path d="M1 12h7v-6h8v-4h7" stroke="{INK}" stroke-width="2" fill="none"/>',
     "left_out": f'<path d="M1 7h6M17 7h6" stroke="{INK}" stroke-width="2" fill="none"/>',
-    "suppressed": f'<path d="M1 1h22v12h-22zM5 11l4-8M10 11l4-8M15 11l4-8" fill="#fff" '
-    f'stroke="{SOFT}" stroke-dasharray="3 2"/>',
+    "suppressed": HIDDEN,
 }
 
 
@@ -122,6 +130,9 @@ def legend(reading: Reading, chosen: str, language: str) -> str:
 
 def legend_items(reading: Reading, chosen: str, language: str) -> list[tuple[str, str]]:
     """Return each kind of mark in the figure, as SVG 24 px wide and 14 px high, and its words."""
+    own = items_of(reading, speak(language))
+    if own is not None:
+        return own
     shown = [cell for cell in reading.cells if cell.shown]
     named = {}
     if reading.figure == "histogram":
@@ -173,28 +184,32 @@ def plot(reading: Reading, chosen: str, width: int, language: str) -> TopLevelMi
         "width": width,
         "language": language,
     }
-    if reading.figure == "histogram":
-        return plot_histogram(
+    words, second = speak(language), reading.second_axis
+    together = words.say("all_sites")
+    drawn: dict[str, Callable[[], TopLevelMixin]] = {
+        "bars": lambda: plot_bars(reading.rows, share_axis=second, chosen=chosen, **given),
+        "shares": lambda: plot_shares(reading.rows, chosen=chosen, **given),
+        "grouped_bars": lambda: plot_grouped_bars(
+            reading.rows, bands=second, groups=reading.groups, **given
+        ),
+        "histogram": lambda: plot_histogram(
             reading.bins,
             reading.quantiles,
             ends=reading.ends,
-            values=reading.second_axis,
+            values=second,
             whole=reading.whole,
             against=reading.against,
             **given,
-        )
-    if reading.figure == "grouped_bars":
-        return plot_grouped_bars(
-            reading.rows, bands=reading.second_axis, groups=reading.groups, **given
-        )
-    if reading.figure == "shares":
-        return plot_shares(reading.rows, chosen=chosen, **given)
-    if reading.figure == "forest":
-        together = speak(language).say("all_sites")
-        return plot_forest(
+        ),
+        "forest": lambda: plot_forest(
             reading.rows, pooled=together, chosen=chosen, write=reading.write, **given
-        )
-    return plot_bars(reading.rows, share_axis=reading.second_axis, chosen=chosen, **given)
+        ),
+        "heatmap": lambda: plot_heatmap(cast("Matrix", reading.matrix), **given),
+        "curves": lambda: plot_curves(reading.curves, ends=reading.ends, values=second, **given),
+        "dots": lambda: plot_dots(cast("Levels", reading.levels), facilities=second, **given),
+        "fan": lambda: plot_fan(reading.outlook, years=second, **given),
+    }
+    return drawn[reading.figure]()
 
 
 def _framed(chart: Callable[[int], TopLevelMixin], words: str) -> str:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
 from workbench.definition.study_file import Section
-from workbench.publish.language import Words, capital, speak
-from workbench.publish.marks import ABSENT, Bin, Cell, Entry, Quantile, Row, comparable, enough
+from workbench.publish.language import capital
+from workbench.publish.levels import read_levels
+from workbench.publish.marks import ABSENT, Cell, Entry, Row, comparable, enough
+from workbench.publish.matrix import read_matrix
+from workbench.publish.open_share import read_curves
+from workbench.publish.outlook import read_outlook
+from workbench.publish.reading import Reading, beside, codes_of, compared, counted, entry
 from workbench.publish.scope import COUNTED, Scope
 from workbench.publish.sentences import (
     read_bars,
@@ -24,71 +28,7 @@ from workbench.publish.sentences import (
     span,
 )
 from workbench.publish.tables import Table, herfindahl, share
-from workbench.summaries.dimension import ALL, MISSING, OTHER
-
-Figure = Literal["bars", "grouped_bars", "histogram", "shares", "forest"]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Hold one question's figure, table and sentence.
-
-    Parameters
-    ----------
-    figure
-        Which figure is drawn.
-    axis, second_axis
-        Titles with units.
-    sentences
-        What reads the figure; the first one answers the question.
-    cells
-        All numbers that were asked for, suppressed ones included.
-    head, body
-        The table beside the figure.
-    rows, groups, bins, quantiles, ends
-        What is drawn.
-    concentration
-        Herfindahl index of each site and, last, of all, if the question is about concentration.
-    write
-        How the numbers of a forest plot are written.
-    whole
-        True if a histogram is of whole numbers.
-    against
-        Bins of all sites together, where one site is read; not told where they are wider.
-    threshold
-        Fewest patients that are told.
-    words
-        The reader's language.
-    """
-
-    figure: Figure
-    axis: str
-    second_axis: str
-    sentences: tuple[str, ...]
-    cells: tuple[Cell, ...]
-    head: tuple[str, ...]
-    body: tuple[tuple[Entry, ...], ...]
-    rows: tuple[Row, ...] = ()
-    groups: tuple[str, ...] = ()
-    bins: tuple[Bin, ...] = ()
-    quantiles: tuple[Quantile, ...] = ()
-    ends: tuple[float, ...] = ()
-    concentration: tuple[Row, ...] = ()
-    write: Callable[[float], str] = speak("en").number
-    whole: bool = False
-    against: tuple[Bin, ...] = ()
-    threshold: int = 10
-    words: Words = field(default_factory=lambda: speak("en"))
-
-    @property
-    def finding(self) -> str:
-        """All sentences that read the figure."""
-        return self.words.run_on(self.sentences)
-
-    @property
-    def answer(self) -> str:
-        """The sentence that answers the question; "" if nothing can be said."""
-        return self.sentences[0] if self.sentences else ""
+from workbench.summaries.dimension import ALL, MISSING
 
 
 def read(section: Section, scope: Scope) -> Reading:
@@ -113,38 +53,19 @@ def read(section: Section, scope: Scope) -> Reading:
         "grouped_bars": _grouped_bars,
         "histogram": _histogram,
         "forest": _forest,
+        "heatmap": read_matrix,
+        "curves": read_curves,
+        "dots": read_levels,
+        "fan": read_outlook,
     }
     found = kinds[section.figure](section, scope)
     return replace(found, threshold=scope.threshold, words=scope.words)
 
 
-def entry(
-    cell: Cell, words: Words, write: Callable[[float], str] | None = None, unit: str = "1"
-) -> Entry:
-    """Return a cell as it is written in a table: its figure, and its interval below.
-
-    Examples
-    --------
-    >>> found = entry(Cell(120, 118, 122, "rounded"), speak("en"))
-    >>> found.text, found.detail
-    ('120', '118–122')
-    """
-    unit = "%" if write == words.percent else unit
-    if cell.how == "suppressed":
-        known = math.isfinite(cell.low) and math.isfinite(cell.high)
-        spread = words.between(cell.low, cell.high, write) if known else ""
-        return Entry(words.say("suppressed"), spread, hidden=True, cell=cell, unit=unit)
-    if not cell.shown:
-        return Entry("–", cell=cell, unit=unit)
-    text = (write or words.number)(cell.value)
-    spread = words.between(cell.low, cell.high, write)
-    return Entry(text, "" if spread == text else spread, cell=cell, unit=unit)
-
-
 def _bars(section: Section, scope: Scope) -> Reading:
     name, measure = section.dimensions[0], section.measure
     shares = section.figure == "shares"
-    rows = tuple(_row({name: code}, section, scope) for code in _codes(section, name, scope))
+    rows = tuple(_row({name: code}, section, scope) for code in codes_of(section, name, scope))
     share_axis = ""
     if measure in COUNTED:
         key = "share" if scope.alone else "share_axis"
@@ -191,10 +112,10 @@ def _row(at: Mapping[str, str], section: Section, scope: Scope) -> Row:
 def _bar_head(section: Section, scope: Scope) -> tuple[str, ...]:
     unit = scope.measure(section.measure)
     if section.measure not in COUNTED:
-        return _beside(capital(unit), scope)
+        return beside(capital(unit), scope)
     share_of = scope.say("share", unit=scope.of(section.measure))
     if scope.chosen:
-        return (capital(unit), *_beside(capital(share_of), scope))
+        return (capital(unit), *beside(capital(share_of), scope))
     keys = () if scope.alone else ("range", "heterogeneity", "suppressed_sites")
     return (capital(unit), capital(share_of), *map(scope.say, keys))
 
@@ -231,10 +152,10 @@ def _grouped_bars(section: Section, scope: Scope) -> Reading:
     first, second = section.dimensions
     measure, words = section.measure, scope.words
     total = scope.table.cell(measure)
-    groups = [g for g in scope.pooled.labels(second) if g != ALL and _counted(scope, {second: g})]
+    groups = [g for g in scope.pooled.labels(second) if g != ALL and counted(scope, {second: g})]
     found: dict[tuple[str, str], Row] = {}
     body = []
-    for code in _codes(section, first, scope):
+    for code in codes_of(section, first, scope):
         label = scope.label(first, code)
         cells = [scope.table.cell(measure, **{first: code, second: g}) for g in groups]
         for g, cell in zip(groups, cells, strict=True):
@@ -242,7 +163,7 @@ def _grouped_bars(section: Section, scope: Scope) -> Reading:
             expected = _scaled(_share(scope.pooled, measure, at), total) if scope.chosen else ABSENT
             found[code, g] = Row(label, cell, scope.label(second, g), against=expected)
         whole = scope.table.cell(measure, **{first: code})
-        shares = [_share(table, measure, {first: code}) for table in _compared(scope)]
+        shares = [_share(table, measure, {first: code}) for table in compared(scope)]
         numbers = [entry(cell, words) for cell in (*cells, whole)]
         parts = (entry(part, words, words.percent) for part in shares)
         body.append((Entry(label), *numbers, *parts))
@@ -257,7 +178,7 @@ def _grouped_bars(section: Section, scope: Scope) -> Reading:
         second_axis=scope.title(first),
         sentences=read_groups(rows, section, scope),
         cells=tuple(row.cell for row in found.values()),
-        head=(scope.title(first), *names, scope.say("all_groups"), *_beside(share_of, scope)),
+        head=(scope.title(first), *names, scope.say("all_groups"), *beside(share_of, scope)),
         body=tuple(body),
         rows=tuple(rows.values()),
         groups=tuple(scope.label(second, g) for g in told),
@@ -266,7 +187,7 @@ def _grouped_bars(section: Section, scope: Scope) -> Reading:
 
 def _histogram(section: Section, scope: Scope) -> Reading:
     table, name = scope.table, section.dimensions[0]
-    codes = (ALL, *_codes(section, name, scope))
+    codes = (ALL, *codes_of(section, name, scope))
     # Bins of all labels together are as coarse as those of the coarsest: if they are too coarse,
     # the commonest label that is finer is drawn.
     drawn = {code: table.bins(**{name: code}) for code in codes}
@@ -280,13 +201,13 @@ def _histogram(section: Section, scope: Scope) -> Reading:
         numbers += [
             entry(there.cell(q, **{name: each}), scope.words, unit=scope.unit)
             for q in ("median", "p90")
-            for there in _compared(scope)
+            for there in compared(scope)
         ]
         body.append((Entry(scope.label(name, each)), *numbers))
     share_axis = scope.say("share_bin")
     if code != ALL:
         share_axis = scope.say("of_label", label=scope.label(name, code), words=share_axis)
-    columns = [h for q in ("median", "p90") for h in _beside(capital(scope.measure(q)), scope)]
+    columns = [h for q in ("median", "p90") for h in beside(capital(scope.measure(q)), scope)]
     counted = scope.unit_words(scope.unit) or scope.say("number")
     per_exam = capital(scope.say("per_exam", unit=counted))
     return Reading(
@@ -328,36 +249,6 @@ def _forest(section: Section, scope: Scope) -> Reading:
         rows=rows,
         write=write,
     )
-
-
-def _codes(section: Section, name: str, scope: Scope) -> list[str]:
-    """Return the codes to show: counted anywhere, the commonest first unless they have an order."""
-    measure = section.measure if section.measure in COUNTED else "exams"
-    there = [c for c in scope.pooled.labels(name) if c != ALL and _counted(scope, {name: c})]
-    if scope.dimensions[name].codelist is None or section.figure == "shares":
-        return there
-    last = {OTHER: 1, MISSING: 2}
-    size = {c: scope.pooled.cell(measure, **{name: c}) for c in there}
-    there.sort(key=lambda c: (last.get(c, 0), -size[c].value if size[c].shown else 0.0))
-    return there[: section.top]
-
-
-def _counted(scope: Scope, at: Mapping[str, str]) -> bool:
-    """Tell whether anyone may stand behind a label."""
-    cell = scope.pooled.cell("patients", **at)
-    return cell.how == "suppressed" or (cell.shown and cell.high > 0)
-
-
-def _compared(scope: Scope) -> tuple[Table, ...]:
-    """Return the table that is read, and that of all sites where it is one site's."""
-    return (scope.table, scope.pooled) if scope.chosen else (scope.table,)
-
-
-def _beside(head: str, scope: Scope) -> tuple[str, ...]:
-    """Return the head of a column, and of the one beside it for all sites if one site is read."""
-    if not scope.chosen:
-        return (head,)
-    return head, scope.say("of_label", label=scope.say("all_sites"), words=head)
 
 
 def _scaled(part: Cell, total: Cell) -> Cell:

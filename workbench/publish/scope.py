@@ -13,7 +13,7 @@ from workbench.summaries.dimension import MISSING, OTHER
 
 COUNTED = ("exams", "patients")
 """Measures that are counts, of which there are shares."""
-NAMED = ("a", "MB")
+NAMED = ("a", "MB", "h", "min", "mGy", "mGy.cm")
 """UCUM units for which a language has words; others are written as they are."""
 
 

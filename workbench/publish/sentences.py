@@ -27,7 +27,7 @@ def read_bars(
     if measure not in COUNTED:
         name = scope.measure(measure)
         said = [_say(scope, "read_highest", label=label, measure=name, value=value)]
-        return (*said, *_against(scope, [f"{label} {words.spelt(top.against)}"], top.against))
+        return (*said, *against(scope, [f"{label} {words.spelt(top.against)}"], top.against))
     total = scope.table.cell(measure)
     part = share(top.cell, total)
     if part.shown:
@@ -38,7 +38,7 @@ def read_bars(
         counted = words.count(f"n_{measure}", top.cell.value, value)
         said = [_say(scope, "read_bars", label=label, counted=counted)]
     said += _between_sites(top, label, scope)
-    said += _against(scope, [f"{label} {words.spelt(top.share, words.percent)}"], top.share)
+    said += against(scope, [f"{label} {words.spelt(top.share, words.percent)}"], top.share)
     here = scope.chosen or scope.say("all_sites")
     index = next((row.cell for row in concentration if row.label == here), ABSENT)
     if index.shown and index.value > 0:
@@ -71,8 +71,8 @@ def read_shares(rows: Sequence[Row], section: Section, scope: Scope) -> tuple[st
         f"{name} {words.spelt(row.share, words.percent)}"
         for name, row in zip(names, (best, worst), strict=True)
     ]
-    against = _against(scope, everywhere, best.share, worst.share)
-    return (said, *_between_sites(worst, names[1], scope), *against)
+    together = against(scope, everywhere, best.share, worst.share)
+    return (said, *_between_sites(worst, names[1], scope), *together)
 
 
 def read_groups(
@@ -115,7 +115,7 @@ def read_groups(
     if not here:
         return (said,)
     whole = scope.say("read_group_total", unit=scope.of(measure), parts=words.listed(here))
-    return (said, whole, *(s for parts in everywhere for s in _against(scope, parts)))
+    return (said, whole, *(s for parts in everywhere for s in against(scope, parts)))
 
 
 def read_quantiles(
@@ -131,7 +131,7 @@ def read_quantiles(
     said = scope.say(key, of=scope.label(dimension, of) if of else "", parts=parts)
     cells = {q.label: scope.pooled.cell(q.name, **{dimension: code}) for q in quantiles}
     everywhere = [f"{n} {words.spelt(cell)}{unit}" for n, cell in cells.items() if cell.shown]
-    return (said, *_against(scope, everywhere))
+    return (said, *against(scope, everywhere))
 
 
 def read_forest(
@@ -148,7 +148,7 @@ def read_forest(
         for row in sites
         if row.label == scope.chosen and row.cell.shown
     ]
-    return (said, *here, *_against(scope, [scope.words.spelt(together.cell, write)], together.cell))
+    return (said, *here, *against(scope, [scope.words.spelt(together.cell, write)], together.cell))
 
 
 def span(cells: Iterable[Cell]) -> tuple[float, float]:
@@ -163,7 +163,7 @@ def span(cells: Iterable[Cell]) -> tuple[float, float]:
     return min(values, default=math.nan), max(values, default=math.nan)
 
 
-def _against(scope: Scope, parts: Sequence[str], *cells: Cell) -> list[str]:
+def against(scope: Scope, parts: Sequence[str], *cells: Cell) -> list[str]:
     """Say what all sites together tell of the same, where one site is read."""
     if not scope.chosen or not parts or not all(cell.shown for cell in cells):
         return []

@@ -46,6 +46,9 @@ class Table:
     grid: Grid | None = None
     heterogeneity: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
     whole: bool = False
+    _cuts: dict[tuple[tuple[str, str], ...], tuple[str, ...]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def labels(self, dimension: str) -> tuple[str, ...]:
         """Return the labels held along a dimension."""
@@ -126,6 +129,15 @@ class Table:
         ]
         full = [i for i, b in enumerate(found) if not b.cell.shown or b.cell.high > 0]
         return tuple(found[min(full) : max(full) + 1]) if full else ()
+
+    def cut(self, **labels: str) -> tuple[str, ...]:
+        """Return the finest nodes of the grid of which something is told, from low to high."""
+        if self.grid is None:
+            return ()
+        key = tuple(sorted(labels.items()))
+        if key not in self._cuts:
+            self._cuts[key] = tuple(self._cover(self.grid, labels))
+        return self._cuts[key]
 
     def place(self, value: float) -> float:
         """Return where a value lies among the ends of the declared bins."""

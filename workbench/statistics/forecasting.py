@@ -8,29 +8,21 @@ not known stay unknown. Everything said of the future is read off simulated path
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from workbench.errors import DefinitionError, show
+from workbench.statistics.trend_and_season import SEASON, simulate
 
 Array = NDArray[np.float64]
 Months = NDArray[np.datetime64]
-SEASON = 12
 FEWEST = 24
 """Months that must be known: two of each season."""
 DRAWS = 2000
-_DIVISIONS = (
-    (0.05, 0.2, 0.4, 0.7, 1.0, 1.4),  # noise of a month
-    (0.0, 0.05, 0.1, 0.2, 0.4, 0.8),  # what the level moves by itself in a month
-    (0.0, 0.0025, 0.005, 0.01, 0.02, 0.04),  # what the slope changes in a month
-)
-"""Standard deviations, over that of the yearly differences, that are held to be equally likely."""
 LEVELS = (0.5, 0.8, 0.95)
 """Shares of the future that the intervals are meant to hold."""
 
@@ -170,7 +162,7 @@ def forecast(
                 todo="Give one number for each month of the past and of the future",
             )
     logarithms = np.log(values / scale[: len(values)])
-    paths = np.exp(_simulate(logarithms, months, seed, draws)) * scale[len(values) :]
+    paths = np.exp(simulate(logarithms, months, seed, draws)) * scale[len(values) :]
     ahead = first + len(values) + np.arange(months)
     return Forecast(ahead, paths, values, first)
 
@@ -308,11 +300,13 @@ def _counts(counts: ArrayLike) -> Array:
             where="counts",
             todo="Give one number a month, NaN where it is not known",
         )
-    if len(known) < FEWEST:
+    of_season = np.bincount(np.flatnonzero(~np.isnan(values)) % SEASON, minlength=SEASON)
+    apart = np.isfinite(values[SEASON:] - values[:-SEASON]).any()
+    if len(known) < FEWEST or not of_season.all() or not apart:
         raise DefinitionError(
             f"{len(known)} months are too few to tell a season from a trend",
             where="counts",
-            todo=f"Give at least {FEWEST} months",
+            todo=f"Give at least {FEWEST} months, and each month of the year",
         )
     return values
 
@@ -324,50 +318,3 @@ def _month(since: str | np.datetime64) -> np.datetime64:
         raise DefinitionError(
             f"{show(str(since))!r} is no month", where="since", todo="Write it as 2020-01"
         ) from None
-
-
-def _simulate(logarithms: Array, months: int, seed: int, draws: int) -> Array:
-    """Return paths of the logarithms.
-
-    What is not known is all in them: the state, the noise to come, and how much of what was seen
-    is noise, a wandering level or a changing slope. Of few months the likeliest such division
-    often has a slope that never changes; so each division of a grid has its share of the paths,
-    as likely as it makes what was seen.
-    """
-    from statsmodels.tsa.statespace.structural import UnobservedComponents
-
-    model = UnobservedComponents(
-        logarithms, level="lltrend", seasonal=SEASON, stochastic_seasonal=False,
-        use_exact_diffuse=True,
-    )  # fmt: skip
-    yearly = logarithms[SEASON:] - logarithms[:-SEASON]
-    scale = max(float(np.nanstd(yearly)) / np.sqrt(2), 1e-6)
-    grid = [np.square(scale * np.array(p)) for p in itertools.product(*_DIVISIONS)]
-    likelihood = np.array([model.loglike(variances) for variances in grid])
-    weight = np.exp(likelihood - likelihood.max())
-    random = np.random.default_rng(seed)
-    shares = random.multinomial(draws, weight / weight.sum())
-    parts = [
-        _continue(model.filter(variances), months, random, int(share))
-        for variances, share in zip(grid, shares, strict=True)
-        if share
-    ]
-    return np.concatenate(parts)
-
-
-def _continue(found: Any, months: int, random: np.random.Generator, draws: int) -> Array:  # noqa: ANN401 - a library's result
-    """Return paths from the last state of a filter on."""
-    system = found.filter_results
-    mean, spread = system.predicted_state[:, -1], system.predicted_state_cov[:, :, -1]
-    states = random.multivariate_normal(mean, spread, size=draws, method="eigh")
-    transition, design, selection = (
-        system.transition[..., -1], system.design[0, :, -1], system.selection[..., -1]
-    )  # fmt: skip
-    noise = np.sqrt(system.obs_cov[0, 0, -1])
-    shocks = np.sqrt(np.diag(system.state_cov[..., -1]))
-    paths = np.empty((draws, months))
-    for ahead in range(months):
-        paths[:, ahead] = states @ design + noise * random.standard_normal(draws)
-        moved = random.standard_normal((draws, len(shocks))) * shocks
-        states = states @ transition.T + moved @ selection.T
-    return paths

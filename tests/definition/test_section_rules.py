@@ -1,0 +1,162 @@
+"""Section rules: what a figure needs of its table, refused by name with the nearest good one."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests.publish.city import CODELISTS, STUDY
+from tests.released import write_codelists
+from tests.toy import write_notebook
+from workbench.definition.study_check import check_study
+from workbench.errors import DefinitionError
+from workbench.study import read_study
+
+HOURS = 'id = "hours"\ntable = "exams_by_hour"\nfigure = "heatmap"\n'
+CURVES = 'figure = "curves"\nmeasure = "median"\ndimension = "reader_group"'
+DOTS = 'figure = "dots"\nmeasure = "median"\ndimensions = ["protocol", "facility"]'
+FAN = 'table = "exams_by_month"\nfigure = "fan"\ndimensions = ["month", "modality"]'
+WRONG = {
+    "a heatmap of one dimension": (
+        HOURS + 'dimensions = ["weekday", "hour"]',
+        HOURS + 'dimension = "hour"',
+        "hours.dimensions",
+        "'heatmap' needs two dimensions",
+    ),
+    "a heatmap of a histogram": (
+        HOURS + 'dimensions = ["weekday", "hour"]',
+        HOURS.replace("exams_by_hour", "dlp") + 'dimensions = ["protocol", "facility"]',
+        "hours.table",
+        "'heatmap' shows no table of kind histogram",
+    ),
+    "curves of what was not broken off": (
+        'table = "turnaround"\n' + CURVES,
+        'table = "dlp"\n' + CURVES.replace("reader_group", "protocol"),
+        "waiting.table",
+        "does not say which times were broken off",
+    ),
+    "curves by outcome": (
+        CURVES,
+        CURVES.replace("reader_group", "outcome"),
+        "waiting.dimension",
+        "it is no group",
+    ),
+    "curves of a percentile": (
+        CURVES,
+        CURVES.replace('"median"', '"p90"'),
+        "waiting.measure",
+        "does not show the measure 'p90'",
+    ),
+    "a time that is no edge": (
+        "within = [1, 24]",
+        "within = [1, 20]",
+        "waiting.within",
+        "20 is no edge of 'turnaround'",
+    ),
+    "times of a heatmap": (
+        HOURS,
+        HOURS + "within = [1]\n",
+        "section",
+        "asks curves for the share of some times",
+    ),
+    "dots of one dimension": (
+        DOTS,
+        'figure = "dots"\nmeasure = "median"\ndimension = "facility"',
+        "dose.dimensions",
+        "'dots' needs two dimensions",
+    ),
+    "a fan without a calendar": (
+        FAN,
+        FAN.replace('["month", "modality"]', '["modality", "month"]'),
+        "growth.dimensions",
+        "'modality' is no calendar",
+    ),
+    "a fan of patients": (
+        FAN,
+        FAN + '\nmeasure = "patients"',
+        "growth.measure",
+        "does not show the measure 'patients'",
+    ),
+    "a target of no dimension": (
+        FAN,
+        FAN.replace('dimensions = ["month", "modality"]', 'dimension = "month"'),
+        "growth.target",
+        "The target of 'CT' has no dimension",
+    ),
+    "a target of nothing": ("value = 44000", "value = 0", "target", "value"),
+    "a target that cites nobody": (
+        'value = 44000\nsource = { en = "Plan of the city", ru = "План города", zh = "城市规划" }',
+        "value = 44000",
+        "source",
+        "missing",
+    ),
+    "a figure that is not known": ('figure = "dots"', 'figure = "dot"', "dose.figure", "'dots'"),
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rules") / "city"
+    folder.mkdir()
+    (folder / "study.toml").write_text(STUDY)
+    write_codelists(folder, CODELISTS)
+    write_notebook(folder / "01_count.ipynb", "How many?")
+    return folder
+
+
+def changed(whole, tmp_path, *changes):
+    folder = shutil.copytree(whole, tmp_path / "city")
+    text = (folder / "study.toml").read_text()
+    for old, new in changes:
+        assert text.count(old) >= 1
+        text = text.replace(old, new, 1)
+    (folder / "study.toml").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(("old", "new", "where", "what"), WRONG.values(), ids=list(WRONG))
+def test_what_a_figure_cannot_show_is_refused_by_name(whole, tmp_path, old, new, where, what):
+    with pytest.raises(DefinitionError) as refused:
+        read_study(changed(whole, tmp_path, (old, new)))
+    assert what in str(refused.value)
+    assert where in str(refused.value)
+
+
+def test_the_nearest_good_one_is_named(whole, tmp_path):
+    for number, (old, new, what) in enumerate(
+        (
+            ("within = [1, 24]", "within = [20]", "such as 12 or 24"),
+            (FAN, FAN.replace('"month", "modality"', '"modality", "month"'), "'month'"),
+            (
+                HOURS + 'dimensions = ["weekday", "hour"]',
+                HOURS.replace("exams_by_hour", "dlp") + 'dimensions = ["protocol", "facility"]',
+                "Known: exams_by_hour, exams_by_month, use_of_hours",
+            ),
+        )
+    ):
+        with pytest.raises(DefinitionError) as refused:
+            read_study(changed(whole, tmp_path / str(number), (old, new)))
+        assert what in refused.value.todo
+
+
+def messages(study):
+    return [f.message for f in check_study(study) if f.level == "fail" and f.rule == "labels"]
+
+
+def test_labels_of_targets_and_of_outcomes_are_checked_against_the_codelists(whole, tmp_path):
+    assert messages(read_study(whole)) == []
+    study = read_study(changed(whole, tmp_path / "a", ('label = "CT"', 'label = "CTT"')))
+    found = [f for f in check_study(study) if "CTT" in f.message]
+    assert [f.level for f in found] == ["fail"]
+    assert "Did you mean 'CT'?" in found[0].todo
+    folder = changed(whole, tmp_path / "b")
+    path = folder / "codelists/outcome.csv"
+    path.write_text(path.read_text().replace("event,", "done,"))
+    assert "does not say how a time ended" in " ".join(messages(read_study(folder)))
+
+
+def test_a_source_that_lacks_a_language_is_said(whole, tmp_path):
+    source = 'source = { en = "Plan of the city", ru = "План города", zh = "城市规划" }'
+    study = read_study(changed(whole, tmp_path, (source, 'source = "Plan"')))
+    assert len(messages(study)) == 2

@@ -1,0 +1,104 @@
+"""Levels: the exact medians and their percentiles lie within the ends; few are no level."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.publish.city import DISTRICTS, make_rows, write_city
+from workbench.publish import pictures
+from workbench.publish.content import read_content
+from workbench.publish.levels import FEWEST_EXAMS, national_levels, percentile
+from workbench.publish.marks import Cell
+from workbench.publish.readings import read
+
+
+def reading(city, site="", language="en"):
+    section = city.study.section("dose")
+    return read(section, city.scope(section, site, language))
+
+
+def test_the_published_example():
+    """ICRP 135: medians 300 … 610 give 495 by the linear method."""
+    medians = [300, 320, 350, 400, 410, 450, 480, 500, 520, 610]
+    assert percentile([Cell(m, m, m) for m in medians], 0.75).value == 495
+    assert percentile([Cell(m, m, math.inf) for m in medians], 0.75).high == math.inf
+    assert percentile([Cell(m, -math.inf, m) for m in medians], 0.75).low == -math.inf
+
+
+@given(st.lists(st.tuples(st.floats(1, 900), st.floats(0, 50), st.floats(0, 50)), min_size=1))
+def test_a_percentile_of_uncertain_numbers_holds_every_possible_one(given):
+    cells = [Cell(v, v - a, v + b) for v, a, b in given]
+    random = np.random.default_rng(0)
+    found = percentile(cells, 0.75)
+    assert found.value == pytest.approx(np.quantile([c.value for c in cells], 0.75))
+    for _ in range(20):
+        exact = [random.uniform(c.low, c.high) for c in cells]
+        assert found.low - 1e-9 <= np.quantile(exact, 0.75) <= found.high + 1e-9
+
+
+@pytest.mark.parametrize("site", ["", "North district"])
+def test_the_exact_medians_and_the_exact_level_are_held(city, site):
+    numbers = [(name, n, seed) for seed, (name, n) in enumerate(DISTRICTS.values())]
+    rows = [make_rows(n, seed, len(DISTRICTS)) for name, n, seed in numbers if site in ("", name)]
+    dose, protocol, facility = (
+        np.concatenate([r[name] for r in rows]) for name in ("dose", "protocol", "facility")
+    )
+    levels = reading(city, site).levels
+    assert levels.label == "HRCT"
+    exact = []
+    for told in levels.facilities:
+        number = int(told.label.split()[1]) - 1
+        doses = dose[(protocol == 0) & (facility == number)]
+        exact.append(np.median(doses))
+        assert told.median.low <= exact[-1] <= told.median.high
+        assert len(doses) >= FEWEST_EXAMS - 5
+    for part, cell in ((0.75, levels.level), (0.5, levels.middle)):
+        assert cell.low <= np.quantile(exact, part) <= cell.high
+    assert [f.median.value for f in levels.facilities] == sorted(
+        f.median.value for f in levels.facilities
+    )
+
+
+def test_under_ten_facilities_there_is_a_typical_value_only(tmp_path):
+    sites = {f"d{i}": (f"District {i}", 3000) for i in range(6)}
+    content = read_content(write_city(tmp_path / "study", sites))
+    found = reading(content, "District 2")
+    assert 3 <= len(found.levels.facilities) < 10
+    assert not found.levels.level.shown
+    assert "the typical value is " in found.answer
+    assert "no reference level (ICRP 135)" in found.answer
+    assert found.body[0][5].detail == "typical value"
+    assert found.levels.against.shown
+    legend = pictures.legend_items(found, "District 2", "en")
+    assert "typical value: median of the medians" in [said for _, said in legend]
+
+
+def test_the_level_is_named_with_its_method_and_beside_the_national_one(city):
+    found = reading(city)
+    assert "the diagnostic reference level is " in found.answer
+    assert "the 75th percentile of the medians of" in found.answer
+    assert found.levels.national == 300  # HRCT, DLP in mGy.cm
+    assert "UK Health Security Agency" in found.finding
+    assert found.head[-1].startswith("National reference level")
+    assert national_levels()[1]["hrct", "mGy"] == 8
+
+
+def test_every_protocol_stands_in_the_table_and_every_facility_below(city):
+    found = reading(city)
+    assert [row[0].text for row in found.body] == ["HRCT", "Head", "Rare"]
+    assert {len(row) for row in found.body} == {len(found.head)}
+    title, head, body = found.more
+    assert title == "HRCT: every facility"
+    assert len(body) == len(found.levels.facilities)
+    assert {len(row) for row in body} == {len(head)}
+
+
+def test_one_site_is_held_against_all(city):
+    levels = reading(city, "North district").levels
+    assert levels.against == reading(city).levels.level
+    assert "Over all sites together: diagnostic reference level" in (
+        reading(city, "North district").finding
+    )
