@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -18,11 +18,11 @@ from importlib.resources import files
 from workbench.definition.study_file import Section
 from workbench.publish.language import capital
 from workbench.publish.marks import ABSENT, SUPPRESSED, Cell, Entry
-from workbench.publish.reading import Reading, beside, codes_of, compared, entry
+from workbench.publish.reading import Reading, beside, codes_of, entry
 from workbench.publish.scope import Scope
 from workbench.publish.sentences import against
 from workbench.publish.tables import Table
-from workbench.summaries.dimension import MISSING, OTHER
+from workbench.summaries.dimension import ALL, MISSING, OTHER
 
 FEWEST_FACILITIES = 10
 """Below so many there is no level (ICRP 135, paragraph 78)."""
@@ -107,39 +107,51 @@ def percentile(cells: Sequence[Cell], part: float) -> Cell:
     return Cell(value, low, high, "estimated")
 
 
-def levels_of(table: Table, label: str, kind: dict[str, str], name: str, scope: Scope) -> Levels:
-    """Return the medians of one kind of exam in a table.
+def levels_of(
+    sites: Mapping[str, Table],
+    whole: Table,
+    kind: tuple[str, str],
+    name: str,
+    scope: Scope,
+) -> Levels:
+    """Return the medians of one kind of exam, and what follows from them.
 
     Parameters
     ----------
-    table
-        A histogram over kinds of exams and facilities.
-    label
-        Words for the kind.
+    sites
+        Histogram over kinds of exams and facilities of each site; every site has numbers of its
+        own for its facilities.
+    whole
+        That of all of them together.
     kind
-        Its label by dimension.
+        Dimension and label of the kind.
     name
         Dimension of the facilities.
     scope
         The words.
     """
-    codes = [c for c in table.labels(name) if c not in ("all", OTHER, MISSING)]
     found, hidden = [], 0
-    for code in codes:
-        at = {**kind, name: code}
-        median = table.cell("median", **at)
-        if not median.shown:
-            hidden += table.cell("exams", **at).how == "suppressed"
-            continue
-        exams = table.total("exams", **at)
-        if exams.shown and exams.value >= FEWEST_EXAMS:
-            found.append(Facility(scope.label(name, code), median, exams))
+    for site, table in sites.items():
+        for code in table.labels(name):
+            if code in (ALL, OTHER, MISSING):
+                continue
+            at = {**dict([kind]), name: code}
+            median = table.cell("median", **at)
+            if not median.shown:
+                hidden += table.cell("exams", **at).how == "suppressed"
+                continue
+            exams = table.total("exams", **at)
+            if exams.shown and exams.value >= FEWEST_EXAMS:
+                words = scope.label(name, code)
+                if len(sites) > 1:
+                    words = scope.words.listed((site, words))
+                found.append(Facility(words, median, exams))
     found.sort(key=lambda facility: facility.median.value)
     medians = [facility.median for facility in found]
     enough = len(found) >= FEWEST_FACILITIES
     return Levels(
-        label,
-        table.total("exams", **kind),
+        scope.label(*kind),
+        whole.total("exams", **dict([kind])),
         tuple(found),
         hidden,
         percentile(medians, 0.75) if enough else ABSENT,
@@ -189,8 +201,11 @@ def read_levels(section: Section, scope: Scope) -> Reading:
     for code in codes_of(section, kind, scope):
         if code in (OTHER, MISSING):
             continue
-        label, *tables = scope.label(kind, code), *compared(scope)
-        one, *together = (levels_of(t, label, {kind: code}, name, scope) for t in tables)
+        every = levels_of(scope.there, scope.pooled, (kind, code), name, scope)
+        one, together = every, []
+        if scope.chosen:
+            own = {scope.chosen: scope.table}
+            one, together = levels_of(own, scope.table, (kind, code), name, scope), [every]
         national = _national(code, scope.dimensions[kind].label(code, "en"), scope.unit)
         level = together[0].level if together else ABSENT
         parts = (one.label, one.exams, one.facilities, one.hidden, one.level, one.middle)
