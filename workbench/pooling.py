@@ -8,7 +8,7 @@ only an interval. Patients known to two sites count once in each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -32,7 +32,9 @@ __all__ = ["Heterogeneity", "Pooled", "PooledTable", "pool", "read_pooled", "wri
 Array = NDArray[np.float64]
 
 
-def pool(releases: Iterable[Release], study: Study) -> Pooled:
+def pool(
+    releases: Iterable[Release], study: Study, *, only: Collection[str] | None = None
+) -> Pooled:
     """Combine the releases of several sites, or of one, into pooled tables.
 
     Parameters
@@ -41,6 +43,8 @@ def pool(releases: Iterable[Release], study: Study) -> Pooled:
         What `verify` returned, one a site.
     study
         The study they are of.
+    only
+        Names of the tables to pool; None for all that are released.
 
     Returns
     -------
@@ -59,7 +63,7 @@ def pool(releases: Iterable[Release], study: Study) -> Pooled:
     apart: list[Heterogeneity] = []
     for output in study.released:
         sites = [told[r.site][output.name] for r in ordered if output.name in r.tables]
-        if not sites:
+        if not sites or (only is not None and output.name not in only):
             continue
         tables[output.name] = PooledTable(
             output.name,

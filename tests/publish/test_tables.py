@@ -58,7 +58,7 @@ def content(small_study):
 def test_a_view_and_the_same_site_pooled_tell_the_same(content):
     for name in ("exams_by_modality", "patients_by_age_sex"):
         view = open_view(content.releases["东方医院"], name)
-        alone = open_pooled(content.alone("东方医院"), name)
+        alone = open_pooled(content.alone("东方医院", name), name)
         for dimension, places in alone.places.items():
             for label in places:
                 one, other = (t.cell("exams", **{dimension: label}) for t in (view, alone))

@@ -74,7 +74,7 @@ class Content:
     problem: str = ""
     reproduced: Reproduced | None = None
     citations: Mapping[str, str] = field(default_factory=dict)
-    _alone: dict[str, Pooled] = field(default_factory=dict, repr=False, compare=False)
+    _alone: dict[tuple[str, str], Pooled] = field(default_factory=dict, repr=False, compare=False)
     _tables: dict[tuple[str, str, bool], Table] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -117,11 +117,11 @@ class Content:
         cells = [self._table(name, site).cell(quantity) for name in counts]
         return next((cell for cell in cells if cell.shown), SUPPRESSED if cells else ABSENT)
 
-    def alone(self, site: str) -> Pooled:
-        """Return the release of one site as a pooled result, with all intervals and quantiles."""
-        if site not in self._alone:
-            self._alone[site] = pool([self.releases[site]], self.study)
-        return self._alone[site]
+    def alone(self, site: str, name: str) -> Pooled:
+        """Return one table of one site as a pooled result, with all intervals and quantiles."""
+        if (site, name) not in self._alone:
+            self._alone[site, name] = pool([self.releases[site]], self.study, only=[name])
+        return self._alone[site, name]
 
     def scope(self, section: Section, site: str = "", language: str = "en") -> Scope | None:
         """Return what a section is answered from; None where it cannot be.
@@ -140,7 +140,7 @@ class Content:
             return None
         if site and output.name not in self.releases[site].tables:
             return None
-        quantiles = output.kind == "histogram" and section.figure == "forest"
+        quantiles = output.kind == "histogram" and section.figure in ("forest", "dots")
         tables = {
             name: self._table(output.name, name, whole=quantiles or name == site)
             if output.name in release.tables
@@ -167,7 +167,7 @@ class Content:
     def _opened(self, name: str, site: str, whole: bool) -> Table:
         if site and not whole:
             return open_view(self.releases[site], name)
-        pooled = self.alone(site) if site else self.pooled
+        pooled = self.alone(site, name) if site else self.pooled
         if pooled is None:
             raise PoolingError("There is nothing pooled", where=name, todo="Verify a release")
         return open_pooled(pooled, name, self.study.output(name).edges)
