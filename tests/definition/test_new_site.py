@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
 import stat
 import subprocess
 
+import certifi
 import pytest
 
 from workbench.definition.archive_table import KINDS, OWN
@@ -98,6 +100,7 @@ def test_values_in_comments_are_those_of_a_server_that_can_be_read(tmp_path, kin
     for name in ("password", "authority.pem", "client.pem", "client.key"):
         (site.folder / name).write_text("x")
         (site.folder / name).chmod(0o600)
+    shutil.copy(certifi.where(), site.folder / "authority.pem")
     assert read_server(read_site(site.path).archive, site.folder)
 
 

@@ -71,7 +71,7 @@ def test_every_number_of_the_tables_has_limits_and_a_unit():
     "name",
     [
         *("dose_units", "dose_limits", "dose_quirks", "dose_regions", "dose_alert_levels"),
-        *("effective_dose_factors", "reference_levels"),
+        *("effective_dose_factors", "reference_levels", "dose_body_parts"),
     ],
 )
 def test_every_table_names_its_source(name):

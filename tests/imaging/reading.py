@@ -92,7 +92,9 @@ def main(folder):
             sys.stdout.flush()
         idle = [worker._process.pid for worker in codecs._pool._idle]
         workers = max([workers, *(_kib(process, "VmHWM") / 1024 for process in idle)])
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not ru_maxrss: it holds what the process took that started this one.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    own = int(status.partition("VmHWM:")[2].split()[0]) / 1024
     sys.stdout.write(json.dumps({"own_mib": own, "worker_mib": workers}) + "\n")
 
 

@@ -1,7 +1,9 @@
 """Voxels: the place of compressed pixels is remembered, checked, and searched for if it moved."""
 
+import imagecodecs
 import numpy as np
 import pytest
+from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from tests.imaging.made_series import make_image, ramp, write_series
@@ -17,7 +19,13 @@ def _write(folder, *syntaxes):
     """Write four images, compressed in these ways in turn; None leaves one as it is."""
     images = [make_image(pixels, (10, 20, z)) for z, pixels in enumerate(RAMPS)]
     for image, syntax in zip(images, syntaxes, strict=True):
-        if syntax:
+        if syntax == JPEG2000Lossless:
+            frame = imagecodecs.jpeg2k_encode(image.pixel_array, reversible=True, level=0)
+            image.PixelData = encapsulate([frame])
+            image["PixelData"].VR = "OB"
+            image["PixelData"].is_undefined_length = True
+            image.file_meta.TransferSyntaxUID = syntax
+        elif syntax:
             image.compress(syntax, generate_instance_uid=False)
     return images, write_series(folder, images)
 

@@ -11,7 +11,8 @@ import pytest
 
 from workbench.archive.site_scan import scan_site
 from workbench.errors import SiteError
-from workbench.radiology.acquisitions import COLUMNS, FROM_CATALOG, open_acquisitions, open_table
+from workbench.radiology.acquisitions import COLUMNS, FROM_CATALOG, open_acquisitions
+from workbench.radiology.site_tables import open_reports, open_table
 from workbench.site import read_site
 
 AT = dt.datetime.combine(dt.date(2023, 5, 2), dt.time(9))
@@ -104,7 +105,7 @@ def test_an_archive_that_tells_little(tmp_path: Path) -> None:
     assert rows.columns == COLUMNS.names()
     assert rows["modality"].to_list() == ["CT", None]
     assert {"exam_time", "station", "dlp_mgy_cm"} <= set(found.missing)
-    assert open_table(path, "reports", {"final_time": pl.Date()}).collect().is_empty()
+    assert open_reports(path).collect().is_empty()
 
 
 def test_real_files(tmp_path: Path, shared_data: Path) -> None:

@@ -62,10 +62,22 @@ def test_patients_are_not_added_up_with_each_other():
     assert find_patient_totals(both, LEVELS).is_empty()
 
 
-def test_the_levels_that_ship_are_those_of_ncrp_168():
+def test_the_levels_that_ship_are_those_of_ncrp_168_and_of_recurrent_imaging():
     assert patient_levels().rows() == [
         ("dose_rp_total_mgy", 5000.0, 84), ("dap_total_gy_cm2", 500.0, 84),
+        ("effective_dose_msv", 100.0, 365),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("quantity", ["dose_rp_total_mgy", "effective_dose_msv"])
+def test_the_levels_that_ship_are_of_the_quantities_that_exams_hold(quantity):
+    below = exams((0, 60.0), (100, 35.0), quantity=quantity)
+    assert find_patient_totals(below).is_empty()
+    above = exams((0, 60.0), (100, 35.0), (360, 5.0), quantity=quantity)
+    told = find_patient_totals(above)["exam_uid"].to_list()
+    assert told == (["p2"] if quantity == "effective_dose_msv" else [])
+    with pytest.raises(DefinitionError, match="no such quantity"):
+        find_patient_totals(exams((0, 60.0), quantity="dose"))
 
 
 def test_an_exam_above_its_reference_level_is_told():

@@ -10,6 +10,7 @@ from workbench.radiology.effective_dose import (
     REFUSALS,
     effective_dose_factor,
     estimate_effective_dose,
+    estimate_exam_effective_dose,
     source,
     sum_effective_dose,
 )
@@ -98,6 +99,31 @@ def test_why_there_is_no_estimate_is_told(changed, age, refusal):
     assert (row["effective_dose_msv"] is None) == (refusal is not None)
 
 
+@pytest.mark.parametrize(
+    ("changed", "factor", "refusal"),
+    [
+        ({}, 0.014, None),
+        ({"body_part": " chestabdpelvis"}, 0.015, None),
+        ({"body_part": "HEAD", "phantom_cm": 16.0}, 0.0021, None),
+        ({"body_part": "CSPINE"}, None, "no_factor"),
+        ({"body_part": ""}, None, "no_region"),
+        ({"body_part": None}, None, "no_region"),
+        ({"dlp_mgy_cm": None}, None, "no_dlp"),
+        ({"age_years": None}, None, "no_age"),
+        ({"age_years": 5.0}, None, "other_phantom"),
+    ],
+)
+def test_a_table_without_events_is_estimated_by_body_part(changed, factor, refusal):
+    row = {"exam_uid": "1", "modality": "CT", "body_part": "CHEST", "age_years": 60.0,
+           "phantom_cm": 32.0, "dlp_mgy_cm": 443.0}  # fmt: skip
+    numbers = dict.fromkeys(("age_years", "phantom_cm", "dlp_mgy_cm"), pl.Float32)
+    table = pl.DataFrame([row | changed, row | {"modality": "PT"}], schema_overrides=numbers)
+    found = estimate_exam_effective_dose(table.cast({"modality": pl.Categorical}))
+    assert found["refusal"].to_list() == [refusal]
+    dose = sum_effective_dose(found)["effective_dose_msv"].item()
+    assert dose == (factor and pytest.approx(443 * factor))
+
+
 def test_an_exam_tells_what_its_estimate_does_not_cover():
     both = pl.concat([events(), events(target_region_code="SRT:T-D0010", dlp_mgy_cm=11.5)])
     row = sum_effective_dose(estimate_effective_dose(both, exams())).row(0)
@@ -113,5 +139,6 @@ def test_real_scans_are_estimated(shared_data):
 
 
 def test_every_region_has_factors():
-    regions = set(read_resource_table("dose_regions")["region"])
-    assert regions == set(read_resource_table("effective_dose_factors")["region"])
+    regions = set(read_resource_table("effective_dose_factors")["region"])
+    for name in ("dose_regions", "dose_body_parts"):
+        assert set(read_resource_table(name)["region"]) == regions

@@ -109,6 +109,21 @@ def test_a_clock_that_is_wrong(offset: float, reference: str, seed: int) -> None
     assert found["offset_min"].item() == pytest.approx(offset, abs=3)
 
 
+@pytest.mark.parametrize("wrong", ["CT1", "CT2", "XA1"])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_clock_of_a_modality_with_few_devices(wrong: str, seed: int) -> None:
+    devices = ("CT1", "CT2", "XA1", "DX1", "DX2", "DX3", "MR1")
+    exams, reports = _clocks({name: -12.0 if name == wrong else 0.3 for name in devices}, 60, seed)
+    found = find_clock_offsets(exams, reports)
+    assert found["device"].to_list() == [wrong]
+    assert found["offset_min"].item() == pytest.approx(-12.3, abs=2)
+
+
+def test_of_two_clocks_nobody_knows_which_is_wrong() -> None:
+    exams, reports = _clocks({"CT1": 0, "MR1": 40}, 60, 1)
+    assert find_clock_offsets(exams, reports).is_empty()
+
+
 def test_few_exams_say_nothing() -> None:
     exams, reports = _clocks({"CT1": 0, "CT2": 40, "CT3": 0}, 9, 1)
     assert find_clock_offsets(exams, reports).is_empty()

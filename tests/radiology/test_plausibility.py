@@ -112,3 +112,23 @@ def test_a_million_rows_take_seconds() -> None:
     judged = judge_plausibility(rows)
     assert judged.attrition()["rows"].sum() == 0
     assert judged.kept.select(pl.len()).collect().item() == n
+
+
+def test_an_exam_of_two_devices_stands_once_on_each() -> None:
+    """The catalog has a row for PET and one for CT: neither repeats the other."""
+    pet, ct = {"exam_uid": "7", "modality": "PT"}, {"exam_uid": "7", "modality": "CT"}
+    judged = judge_plausibility(_table(pet, ct, ct), NOW)
+    counted = dict(judged.attrition().select("rule", "rows").iter_rows())
+    assert counted["duplicate_exam"] == 1
+    assert judged.kept.collect()["modality"].to_list() == ["PT", "CT"]
+    one = judge_plausibility(_table(pet, ct, ct), NOW, one_row=["exam_uid"])
+    assert one.kept.collect()["modality"].to_list() == ["PT"]
+
+
+def test_rows_without_identifiers_are_counted_as_one_patient() -> None:
+    judged = judge_plausibility(
+        _table({"patient_id": None}, {"patient_id": None}, {"exam_uid": None})
+    )
+    rows = judged.rows.filter(pl.col("rules").list.contains("no_identifier")).collect()
+    assert len(rows) == rows["exam_uid"].n_unique() == 3
+    assert rows.filter(pl.col("patient_id") != "a")["patient_id"].n_unique() == 1

@@ -6,6 +6,7 @@ from workbench.errors import DefinitionError
 from workbench.radiology.reference_levels import (
     WEIGHT_BANDS,
     band,
+    find_rooms_above,
     reference_levels,
     summarise_rooms,
 )
@@ -82,3 +83,50 @@ def test_bands_hold_their_lower_end():
     assert weights.select(band("kg", WEIGHT_BANDS))["kg"].to_list() == [
         "<5 kg", "5-<15 kg", "50-<80 kg", ">=80 kg",
     ]  # fmt: skip
+
+
+LEVEL = pl.DataFrame({"quantity": ["dlp_total_mgy_cm"], "level": [400]})
+
+
+def test_a_room_whose_median_is_above_the_level_is_told():
+    """The median of 410 is above, and so are 12 of its 21 exams: that may be chance."""
+    found = find_rooms_above(exams(), LEVEL)
+    assert found["median"].to_list() == pytest.approx([610, 520, 500, 480, 450])
+    assert found.columns == [
+        "station", "quantity", "n_exams", "median", "level", "share_above",
+    ]  # fmt: skip
+
+
+def test_a_room_of_few_exams_is_not_told():
+    assert find_rooms_above(exams([9000.0], n=19), LEVEL).is_empty()
+    assert len(find_rooms_above(exams([9000.0], n=19), LEVEL, fewest_exams=19)) == 1
+
+
+@pytest.mark.parametrize("n", [20, 100, 1000])
+def test_chance_alone_puts_few_rooms_above_a_level(n):
+    random = np.random.default_rng(n)
+    table = pl.DataFrame(
+        {
+            "station": np.repeat(np.arange(2000), n),
+            "dlp_total_mgy_cm": 400 * random.lognormal(0, 0.4, 2000 * n),
+        }
+    )
+    assert len(find_rooms_above(table, LEVEL)) <= 10  # 3 are expected
+    higher = table.with_columns(pl.col("dlp_total_mgy_cm") * (1 + 4 / n**0.5))
+    assert len(find_rooms_above(higher, LEVEL)) > 1800
+
+
+def test_without_a_level_no_room_is_told():
+    assert find_rooms_above(exams(), LEVEL.clear()).is_empty()
+    assert find_rooms_above(exams().clear(), LEVEL).is_empty()
+
+
+def test_rooms_are_held_against_the_level_of_their_kind():
+    both = pl.concat([exams(), exams([m * 2 for m in MEDIANS], protocol="trunk")])
+    levels = pl.DataFrame({"protocol": ["head", "trunk", "other"], "level": [540, 5000, 1]})
+    found = find_rooms_above(
+        both, levels.with_columns(quantity=pl.lit("dlp_total_mgy_cm")), by=["protocol"]
+    )
+    assert found.select("protocol", "station").rows() == [("head", "room 09")]
+    with pytest.raises(DefinitionError, match="protocol"):
+        find_rooms_above(both, levels, by=["protocl"])

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from workbench.errors import SiteError
-from workbench.radiology.reports import RULES, Element, describe, measure_turnaround
+from workbench.radiology.reports import RULES, Element, describe_reports, measure_turnaround
 from workbench.statistics.survival import kaplan_meier, share_within, time_reached
 from workbench.summaries.risk_table import summarise
 
@@ -103,7 +103,7 @@ def test_description() -> None:
             "measurement_unit": ["mm", None, None],
         }
     )
-    rows = describe(reports).select("exam_uid", "element", "state").collect()
+    rows = describe_reports(reports).select("exam_uid", "element", "state").collect()
     found = {(exam, element): state for exam, element, state in rows.iter_rows()}
     assert found == {
         ("1", "procedure"): "stated", ("2", "procedure"): "lacking", ("3", "procedure"): "lacking",
@@ -119,15 +119,19 @@ def test_categories_of_a_column() -> None:
         {"modality": ["MG", "CT"], "rads_category": ["BI-RADS 1", None]},
         {"modality": pl.Categorical(), "rads_category": pl.Categorical()},
     )
-    assert describe(reports).select("element", "state").collect().rows() == [("category", "stated")]
+    assert describe_reports(reports).select("element", "state").collect().rows() == [
+        ("category", "stated")
+    ]
 
 
 def test_a_template_of_ones_own() -> None:
     template = [Element("lung", ("rads_category",), {"protocol": ("CT_CHEST",)})]
     reports = pl.LazyFrame({"protocol": ["CT_CHEST", "CT_HEAD"], "rads_category": ["", "x"]})
-    assert describe(reports, template).select("state").collect()["state"].to_list() == ["lacking"]
+    assert describe_reports(reports, template).select("state").collect()["state"].to_list() == [
+        "lacking"
+    ]
     with pytest.raises(SiteError, match="no column 'protocol'"):
-        describe(reports.drop("protocol"), template)
+        describe_reports(reports.drop("protocol"), template)
 
 
 def test_refused() -> None:
@@ -136,5 +140,23 @@ def test_refused() -> None:
         measure_turnaround(reports, "final", EXTRACT)
     with pytest.raises(SiteError, match="no stage"):
         measure_turnaround(reports, "finl", EXTRACT)
-    with pytest.raises(SiteError, match="no element of the template"):
-        describe(reports)
+
+
+def test_reports_that_hold_no_element_describe_nothing() -> None:
+    found = describe_reports(pl.LazyFrame({"acquired_time": _after(0)})).collect()
+    assert found.is_empty()
+    assert {"element", "state"} <= set(found.columns)
+
+
+def test_the_first_report_is_the_preliminary_one_or_else_the_final_one() -> None:
+    reports = pl.LazyFrame(
+        {
+            "acquired_time": _after(0, 0, 0, 0),
+            "preliminary_time": _after(2, None, None, 6),
+            "final_time": _after(9, 7, None, 5),
+        }
+    )
+    rows = measure_turnaround(reports, "preliminary", EXTRACT).rows
+    assert rows.select("hours", "outcome").collect().rows() == [
+        (2, "event"), (7, "event"), (720, "censored"), (5, "event"),
+    ]  # fmt: skip

@@ -49,12 +49,16 @@ class Spoilt:
         if not number:
             return np.zeros(0, np.int64)
         able = np.arange(size) if fit is None else np.flatnonzero(fit)
-        able = able[~np.isin(able, list(self.kept))]
-        chosen = np.sort(self.stream.permutation(able)[:number])
-        self.rows[kind] = [int(i) for i in chosen]
-        # The neighbours too, which say when the device was free.
-        self.kept.update(int(i) + k for i in chosen for k in (-1, 0, 1))
-        return chosen
+        chosen: list[int] = []
+        for row in self.stream.permutation(able).tolist():
+            if len(chosen) == number:
+                break
+            if row not in self.kept:
+                chosen.append(row)
+                # The neighbours too, which say when the device was free.
+                self.kept.update((row - 1, row, row + 1))
+        self.rows[kind] = sorted(chosen)
+        return np.array(self.rows[kind], np.int64)
 
 
 def move_outside_hours(

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from workbench.archive.archive import KEYWORDS, open_archive
-from workbench.archive.table_file import locate_table, name_of, open_table_file, refusing
+from workbench.archive.table_file import locate_table, open_table_file, refusing
 from workbench.catalog.catalog import open_site_catalog
-from workbench.errors import SiteError, show, suggest
 from workbench.radiology.grouping import DERIVED
+from workbench.radiology.site_tables import read_columns
 from workbench.site import SCANNED
 
 if TYPE_CHECKING:
@@ -107,41 +107,33 @@ def open_acquisitions(site: Site | Path | str) -> Acquisitions:
     return _from_series(open_archive(site).series())
 
 
-def open_table(
-    site: Site | Path | str, name: str, columns: Mapping[str, pl.DataType] | None = None
-) -> pl.LazyFrame:
-    """Open a table that a site declares beside its archive, such as "devices" or "reports".
+def place_in_calendar(acquisitions: pl.LazyFrame) -> pl.LazyFrame:
+    """Return acquisitions with the month, the day of the week and the hour in which they start.
 
     Parameters
     ----------
-    site
-        A Site, or the path of a `site.toml`.
-    name
-        Key of `[tables]`.
-    columns
-        What an empty table has, in place of one that the site does not declare: so that a study
-        runs there too, and what needs the table is not answerable. By default it is an error.
+    acquisitions
+        exam_time: wall clock without a zone.
 
-    Raises
-    ------
-    SiteError
-        If the site declares none of this name, or it cannot be read.
+    Returns
+    -------
+    polars.LazyFrame
+        With month (its first day), weekday ("1" is Monday) and hour ("0" to "23"), null where the
+        time is not known.
+
+    Examples
+    --------
+    >>> import datetime as dt
+    >>> rows = pl.LazyFrame({"exam_time": [dt.datetime(2024, 3, 4, 8, 30), None]})
+    >>> place_in_calendar(rows).select("weekday", "hour").collect().rows()
+    [('1', '8'), (None, None)]
     """
-    if isinstance(site, (str, Path)):
-        from workbench.site import read_site
-
-        site = read_site(Path(site))
-    if name not in site.tables and columns is not None:
-        return pl.LazyFrame(schema=pl.Schema(columns))
-    if name not in site.tables:
-        raise SiteError(
-            f"The site has no table {show(name)!r}",
-            where=f"{site.id}, [tables]",
-            todo=suggest(name, site.tables) if site.tables else f"Write {name} = 'file.parquet'",
-        )
-    path = locate_table(str(site.tables[name]), Path(site.folder))
-    frame, _ = open_table_file(path)
-    return frame
+    start = pl.col("exam_time")
+    return acquisitions.with_columns(
+        month=start.dt.date().dt.month_start(),
+        weekday=start.dt.weekday().cast(pl.String),
+        hour=start.dt.hour().cast(pl.String),
+    )
 
 
 def _from_table(declared: Mapping[str, Any], folder: Path) -> Acquisitions:
@@ -150,68 +142,13 @@ def _from_table(declared: Mapping[str, Any], folder: Path) -> Acquisitions:
     with refusing(path):
         schema = raw.collect_schema()
     named = dict(declared.get("columns", {}))
-    read: dict[str, pl.Expr] = {}
-    for ours in COLUMNS:
-        theirs = next((n for n in (named.get(ours), ours, KEYWORDS.get(ours)) if n in schema), None)
-        if theirs is not None:
-            read[ours] = _read(ours, str(theirs), schema[str(theirs)])
-    _require_readable(raw, read, path)
-    missing = tuple(name for name in COLUMNS if name not in read)
-    rows = raw.select(**read).with_columns(pl.lit(None, COLUMNS[n]).alias(n) for n in missing)
+    names = {ours: (str(named.get(ours)), ours, str(KEYWORDS.get(ours))) for ours in COLUMNS}
+    theirs = {ours: next((n for n in each if n in schema), ours) for ours, each in names.items()}
+    rows = read_columns(raw, COLUMNS, path, theirs)
+    held = rows.collect_schema()
+    missing = tuple(name for name in COLUMNS if name not in held)
+    rows = rows.with_columns(pl.lit(None, COLUMNS[n]).alias(n) for n in missing)
     return Acquisitions(rows.select(COLUMNS.names()), missing)
-
-
-def _read(ours: str, theirs: str, stored: pl.DataType) -> pl.Expr:
-    kind, column = COLUMNS[ours], pl.col(theirs)
-    if stored == pl.Null:
-        return column.cast(kind)
-    if kind == _TEXT and (stored == _TEXT or stored.is_integer()):
-        return column.cast(_TEXT)
-    if kind == _TEXT and isinstance(stored, (pl.Categorical, pl.Enum)):
-        return column  # few values: kept as they are
-    if kind == _TIME and isinstance(stored, pl.Datetime) and stored.time_zone is None:
-        return column.cast(_TIME)
-    if kind == _TIME and stored == _TEXT:
-        return column.str.to_datetime(time_unit="us", strict=False)
-    if kind == _NUMBER and (stored.is_numeric() or stored == _TEXT):
-        return column if stored.is_numeric() else column.cast(_NUMBER, strict=False)
-    raise _cannot_be(ours, stored)
-
-
-def _require_readable(raw: pl.LazyFrame, read: Mapping[str, pl.Expr], path: Path) -> None:
-    """Refuse a text that is no number, or no time, where one should be."""
-    schema = raw.collect_schema()
-    checked = {
-        ours: expression
-        for ours, expression in read.items()
-        if COLUMNS[ours] != _TEXT and schema[expression.meta.root_names()[0]] == _TEXT
-    }
-    if not checked:
-        return
-    bad = [
-        (pl.col(e.meta.root_names()[0]).str.strip_chars().str.len_bytes() > 0) & e.is_null()
-        for e in checked.values()
-    ]
-    with refusing(path):
-        found = raw.select(b.arg_max().alias(f"at {n}") for n, b in zip(checked, bad, strict=True))
-        count = raw.select(b.sum().alias(n) for n, b in zip(checked, bad, strict=True))
-        first, counted = pl.collect_all([found, count])
-    for ours, rows in counted.row(0, named=True).items():
-        if rows:
-            raise SiteError(
-                f"{rows:,} values of a column cannot be read; the first is in row "
-                f"{first['at ' + ours].item() + 1:,}",
-                where=f"{name_of(path)}, column {ours}",
-                todo="Write numbers with a point, and times as 2024-03-01T08:30:00",
-            )
-
-
-def _cannot_be(ours: str, stored: pl.DataType) -> SiteError:
-    return SiteError(
-        f"A column of {stored.base_type()} cannot be {ours!r}",
-        where="archive.path",
-        todo="Store numbers as numbers and times as local wall clock without a zone",
-    )
 
 
 def _from_series(series: pl.LazyFrame) -> Acquisitions:

@@ -14,6 +14,16 @@ from workbench.radiology.wall_clock import DAY
 STRETCH = 4 * DAY
 """Seconds that each device's day takes on one line: a day, what runs over midnight, and room."""
 HOUR = 3600
+HOURS = pl.Schema(
+    {
+        "device": pl.String(),
+        "weekday": pl.Int8(),
+        "hour": pl.Int8(),
+        "open_min": pl.Float64(),
+        "use_percent": pl.Float64(),
+    }
+)
+"""Columns of `Busy.by_hour`."""
 
 
 @dataclass(frozen=True)

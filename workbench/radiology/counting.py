@@ -128,14 +128,25 @@ def source_column(dimension: Encoder) -> str:
 
 def encode(dimension: Encoder, values: pl.Series) -> npt.NDArray[np.int32]:
     """Return the position of the label of each value; each distinct text is looked up once."""
-    is_category = values.dtype in (pl.Categorical, pl.Enum)
     if values.dtype.is_numeric() or values.dtype == pl.Null:
         return dimension.encode(values.cast(pl.Float64).to_numpy())
-    distinct = values.unique()
-    named = distinct.cast(pl.String) if is_category else distinct
-    positions = pl.Series(dimension.encode(named.to_list()), dtype=pl.Int32)
-    keys, all_keys = (s.to_physical() if is_category else s for s in (distinct, values))
-    return all_keys.replace_strict(keys, positions, return_dtype=pl.Int32).to_numpy()
+    if values.dtype not in (pl.Categorical, pl.Enum, pl.Date):
+        distinct = values.unique()
+        to = pl.Series(dimension.encode(distinct.to_list()), dtype=pl.Int32)
+        return values.replace_strict(distinct, to, return_dtype=pl.Int32).to_numpy()
+    # Few different values, and integers inside: each is looked up once, by its place.
+    codes = values.to_physical().cast(pl.Int64)
+    least = int(codes.drop_nulls().to_numpy().min(initial=0)) - 1  # of null
+    place = codes.fill_null(least).to_numpy() - least
+    held = np.flatnonzero(np.bincount(place))
+    some = np.zeros(int(held.max(initial=0)) + 1, np.int64)
+    some[place] = np.arange(len(place))
+    distinct = values.gather(some[held])
+    named = distinct if values.dtype == pl.Date else distinct.cast(pl.String)
+    found = np.zeros(len(some), np.int32)
+    found[held] = dimension.encode(named.to_list())
+    positions: npt.NDArray[np.int32] = found[place]
+    return positions
 
 
 @dataclass(frozen=True)

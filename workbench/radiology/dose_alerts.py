@@ -101,21 +101,25 @@ def find_patient_totals(exams: pl.DataFrame, levels: pl.DataFrame | None = None)
 
     One alert is raised where the level is passed, none at each exam after it while it is.
 
-    Source: NCRP Report 168 (2010) for the levels that ship (`patient_levels`).
+    Source: of the levels that ship (`patient_levels`) NCRP Report 168 (2010), for the skin, and
+    the joint position statement of the IAEA (2021), for the effective dose.
 
     Parameters
     ----------
     exams
-        Exams of `DoseTables`.
+        Exams of `DoseTables`, or any table with patient_id, exam_uid, exam_time and quantities.
     levels
-        Columns quantity, level and days.
+        Columns quantity, level and days; by default those that ship, of quantities of the exams.
 
     Returns
     -------
     polars.DataFrame
         The columns of `SCHEMA`; `value` is the sum, `exam_uids` are the exams of the window.
     """
-    levels = patient_levels() if levels is None else levels
+    if levels is None:
+        shipped = patient_levels()
+        held = shipped.filter(pl.col("quantity").is_in(exams.columns))
+        levels = held if len(held) else shipped
     _require(levels, ["quantity", "level", "days"], "levels")
     found = []
     for quantity, level, days in levels.select("quantity", "level", "days").rows():

@@ -19,7 +19,7 @@ FACTORS = "effective_dose_factors"
 ADULT_YEARS = 18.0
 REFUSALS = {
     "no_dlp": "the DLP is missing",
-    "no_region": "the target region is missing",
+    "no_region": "the target region, or the body part, is missing",
     "no_factor": "the table has no factor for the target region",
     "no_age": "the age is missing",
     "no_phantom": "the phantom of the DLP is missing",
@@ -107,19 +107,59 @@ def estimate_effective_dose(events: pl.DataFrame, exams: pl.DataFrame) -> pl.Dat
         exam_uid, event_uid, region, age_years (a), phantom_cm (cm), dlp_mgy_cm (mGy·cm), k
         (mSv/(mGy·cm)), effective_dose_msv (mSv) and refusal (key of `REFUSALS`, or null).
     """
-    regions = read_resource_table("dose_regions").select("code", "region")
-    rows = (
-        events.filter(pl.col("modality") == "CT")
-        .join(exams.select("exam_uid", "age_years"), on="exam_uid", how="left")
-        .join(regions, left_on="target_region_code", right_on="code", how="left")
+    regions = read_resource_table("dose_regions").select("region", target_region_code="code")
+    rows = events.filter(pl.col("modality") == "CT").join(
+        exams.select("exam_uid", "age_years"), on="exam_uid", how="left"
     )
+    return _estimate(rows, regions, ("exam_uid", "event_uid"))
+
+
+def estimate_exam_effective_dose(exams: pl.DataFrame) -> pl.DataFrame:
+    """Return the effective dose of each CT exam of a table, by its body part and whole DLP.
+
+    Coarser than `estimate_effective_dose`, for all scans of an exam are taken as one of its body
+    part; for tables that hold no events.
+
+    Parameters
+    ----------
+    exams
+        exam_uid, modality, body_part (terms of DICOM PS3.16, Annex L), age_years (a), phantom_cm
+        (cm), dlp_mgy_cm (mGy·cm): acquisitions that were judged by their plausibility.
+
+    Returns
+    -------
+    polars.DataFrame
+        As `estimate_effective_dose`, without event_uid, and with body_part.
+
+    Examples
+    --------
+    >>> exams = pl.DataFrame({"exam_uid": ["1"], "modality": ["CT"], "body_part": ["CHEST"],
+    ...     "age_years": [60.0], "phantom_cm": [32.0], "dlp_mgy_cm": [443.0]})
+    >>> round(estimate_exam_effective_dose(exams)["effective_dose_msv"].item(), 1)
+    6.2
+    """
+    regions = read_resource_table("dose_body_parts").select("region", "body_part")
+    term = pl.col("body_part").cast(pl.String).str.strip_chars().str.to_uppercase()
+    numbers = pl.col("age_years", "phantom_cm", "dlp_mgy_cm").cast(pl.Float64)
+    rows = exams.filter(pl.col("modality").cast(pl.String) == "CT").with_columns(
+        numbers, body_part=pl.when(term != "").then(term)
+    )
+    return _estimate(rows, regions, ("exam_uid", "body_part"))
+
+
+def _estimate(
+    rows: pl.DataFrame, regions: pl.DataFrame, identifiers: tuple[str, str]
+) -> pl.DataFrame:
+    """Return estimates of scans whose place is named by the column that `regions` translates."""
+    (place,) = (name for name in regions.columns if name != "region")
+    rows = rows.join(regions, on=place, how="left")
     keys = rows.select("region", "age_years", "phantom_cm").unique().drop_nulls()
     found = [effective_dose_factor(*key) for key in keys.rows()]
     factors = keys.with_columns(k=pl.Series(found, dtype=pl.Float64).fill_nan(None))
     rows = rows.join(factors, on=["region", "age_years", "phantom_cm"], how="left")
     checks = {
         "no_dlp": pl.col("dlp_mgy_cm").is_null(),
-        "no_region": pl.col("target_region_code").is_null(),
+        "no_region": pl.col(place).is_null(),
         "no_factor": pl.col("region").is_null(),
         "no_age": pl.col("age_years").is_null(),
         "no_phantom": pl.col("phantom_cm").is_null(),
@@ -127,7 +167,7 @@ def estimate_effective_dose(events: pl.DataFrame, exams: pl.DataFrame) -> pl.Dat
     }
     refusals = [pl.when(check).then(pl.lit(code)) for code, check in checks.items()]
     return rows.select(
-        *("exam_uid", "event_uid", "region", "age_years", "phantom_cm", "dlp_mgy_cm", "k"),
+        *(*identifiers, "region", "age_years", "phantom_cm", "dlp_mgy_cm", "k"),
         effective_dose_msv=pl.col("dlp_mgy_cm") * pl.col("k"),
         refusal=pl.coalesce(refusals),
     )

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from workbench.errors import SiteError, show
-from workbench.radiology.busy_time import STRETCH, find_busy
+from workbench.radiology.busy_time import HOURS, STRETCH, find_busy
 from workbench.radiology.opening_hours import EPOCH, Calendar, Integers, read_register
 from workbench.radiology.wall_clock import DAY, Change, find_changes, passed
 
@@ -137,10 +137,12 @@ def measure_use(
     Raises
     ------
     SiteError
-        If a column is missing, or a device stands twice in the register.
+        If a column is missing, a device stands twice in the register, or there are times, and
+        none of a device of the register.
 
     Notes
     -----
+    Without times, or without devices, nothing is measured: every table is empty.
     An exam without an end counts, and takes no time; so does one that ends before it starts or
     takes longer than `LONGEST_MIN` (`unclear` says how many). One that runs over midnight counts
     on its first day, and takes time on both. A time that the wall clock skips is moved to the end
@@ -162,12 +164,23 @@ def measure_use(
     """
     devices = read_register(register, device, zone)
     rows = _Rows.read(exams, devices[device])
+    if not len(devices) or not (len(rows.day) or _has_times(exams)):
+        return _measure_nothing()
     if period is None:
         period = rows.period()
     first, last = ((day - EPOCH).days for day in period)
     calendar = Calendar.make(devices, first, last, zone)
     rows, unclear = rows.settle(calendar)
     return _measure(rows, calendar, devices[device], unclear)
+
+
+def _has_times(exams: pl.LazyFrame) -> bool:
+    return bool(exams.select(pl.col("exam_time").is_not_null().any()).collect().item())
+
+
+def _measure_nothing() -> Use:
+    gaps = {"device": pl.String(), "changeover_min": pl.Float64()}
+    return Use(pl.DataFrame(schema=DAYS), pl.DataFrame(schema=gaps), pl.DataFrame(schema=HOURS), {})
 
 
 @dataclass(frozen=True)
@@ -230,6 +243,8 @@ class _Rows:
             ends = (EPOCH + dt.timedelta(d) for d in (calendar.first, calendar.last + 1))
             changes = find_changes(zone, *ends)
             near = [(c.date - EPOCH).days + n for c in changes for n in (-1, 0)]
+            if not near:
+                continue
             # Only exams near a change need a second look.
             some = np.flatnonzero(np.isin(day, near) & np.isin(device, places))
             if len(some):

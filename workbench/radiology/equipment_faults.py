@@ -14,6 +14,8 @@ LEAST_EXPECTED = 20.0
 LEAST_OFFSET_MIN = 5.0
 """Minutes by which a clock must be wrong to be told."""
 LEAST_EXAMS = 10
+LEAST_DEVICES = 3
+"""Of two clocks that differ nobody can tell which is wrong; of three, two agree."""
 ERRORS = 6.0
 """Standard errors that the offset of a clock must be away from that of the other devices."""
 REFERENCES = {"acquired_time": ("exam_end_time", 0.5), "arrival_time": ("exam_time", 0.05)}
@@ -92,7 +94,8 @@ def find_clock_offsets(
     """Return the devices whose clock differs from that of the RIS.
 
     The habits of a modality (how long patients wait, how soon an exam is closed) are the median
-    over its devices, and are taken off.
+    over its devices, and are taken off; those of a modality with fewer than `LEAST_DEVICES` are
+    the median over all devices. With fewer devices in all, nothing is told.
 
     Parameters
     ----------
@@ -144,7 +147,10 @@ def find_clock_offsets(
         )
         .filter(pl.col("exams") >= LEAST_EXAMS)
     )
-    offset = pl.col("found") - pl.col("found").median().over("modality")
+    found = pl.col("found")
+    of_modality = pl.when(pl.len() >= LEAST_DEVICES).then(found.median()).over("modality")
+    of_all = pl.when(pl.len() >= LEAST_DEVICES).then(found.median())
+    offset = found - pl.coalesce(of_modality, of_all)
     return (
         per_device.with_columns(
             offset_min=offset,

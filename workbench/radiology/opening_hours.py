@@ -105,7 +105,8 @@ def read_register(register: pl.LazyFrame, device: str, zone: str | None) -> pl.D
     Returns
     -------
     polars.DataFrame
-        `device`, `HOURS`, and what is there of time_zone, installed_date and retired_date.
+        `device`, `HOURS`, and what is there of time_zone, installed_date and retired_date; devices
+        that are not digital send nothing, and are left out.
 
     Raises
     ------
@@ -122,6 +123,8 @@ def read_register(register: pl.LazyFrame, device: str, zone: str | None) -> pl.D
                 todo=f"It needs {', '.join(needed)}",
             )
     held = [n for n in ("installed_date", "retired_date") if n in schema]
+    if "digital" in schema:
+        register = register.filter(pl.col("digital").fill_null(value=True))
     table = register.select(*needed, *held).with_columns(pl.col(device).cast(pl.String)).collect()
     table = table.drop_nulls(device).sort(device)
     if table[device].is_duplicated().any():

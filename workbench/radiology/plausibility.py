@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from workbench.dicom.rows import OLDEST
@@ -131,12 +132,10 @@ def judge_plausibility(
             "negative_value": pl.any_horizontal(low),
             "absurd_value": pl.any_horizontal(high),
         }
-    flags = [
-        pl.when(broken[rule].fill_null(value=False)).then(pl.lit(rule))
-        for rule in RULES
-        if rule in broken
-    ]
-    rules = pl.concat_list(flags).list.drop_nulls()
+    applied = [rule for rule in RULES if rule in broken]
+    flags = [broken[rule].fill_null(value=False) for rule in applied]
+    number = pl.sum_horizontal(flag.cast(pl.UInt16) * 2**place for place, flag in enumerate(flags))
+    rules = pl.lit(_list_sets(applied)).gather(number)
     stand_in = pl.format("no exam, row {}", _ROW)
     rows = table.with_columns(**changed, rules=rules).with_columns(
         exam_uid=pl.coalesce(pl.col("exam_uid").cast(pl.String), stand_in),
@@ -150,18 +149,30 @@ def judge_plausibility(
 def _find_repeated(table: pl.LazyFrame, one_row: list[str]) -> tuple[pl.Series, pl.Series]:
     """Return the numbers of rows that repeat one, and hashes of exams that two patients claim."""
     named = table.with_row_index(_ROW).drop_nulls(["exam_uid", "patient_id"])
+    exam, patient = (pl.col(name).hash(seed=0) for name in ("exam_uid", "patient_id"))
+    hashes = np.sort(named.select(exam).collect(engine="streaming").to_series().to_numpy())
+    repeated = pl.Series(np.unique(hashes[1:][hashes[1:] == hashes[:-1]]), dtype=pl.UInt64)
+    if not len(repeated):
+        return pl.Series(dtype=pl.UInt32), repeated
     others = [pl.col(name).hash(seed=0) for name in one_row if name != "exam_uid"]
-    hashes = {name: pl.col(f"{name}_{kind}").hash(seed=0)
-              for name, kind in (("exam", "uid"), ("patient", "id"))}  # fmt: skip
     several = (
-        named.select(_ROW, *others, **hashes)
-        .filter(pl.col("exam").is_duplicated())
+        named.filter(exam.is_in(repeated.implode()))
+        .select(_ROW, *others, exam=exam, patient=patient)
+        .collect(engine="streaming")
         .sort(_ROW)
-        .collect()
     )
     first = several.drop(_ROW, "patient").to_struct().is_first_distinct()
     claims = several.group_by("exam").agg(several=pl.col("patient").n_unique() > 1)
     return several[_ROW].filter(~first), claims.filter("several")["exam"]
+
+
+def _list_sets(rules: Sequence[str]) -> pl.Series:
+    """Return every set of rules as a list, at the number of which each bit is a rule."""
+    sets = [
+        [rule for place, rule in enumerate(rules) if number >> place & 1]
+        for number in range(2 ** len(rules))
+    ]
+    return pl.Series("rules", sets, pl.List(pl.Enum(list(RULES))))
 
 
 def _time_rules(held: list[str], latest: dt.datetime) -> dict[str, pl.Expr]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from workbench.archive.cluster import connect
+from workbench.archive.cluster import Workers, connect
 from workbench.errors import DefinitionError, SiteError, show, suggest
 from workbench.radiology.counting import Encoder, Rows, encode
 from workbench.radiology.exams import prepare_folder, table_of
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from workbench.site import Site
 
 ROWS_PER_BUCKET = 1_000_000
+ROWS_PER_PASS = 20_000_000
+"""Rows that are read into memory together."""
 IDENTIFIERS = ("exam_uid", "patient_id")
 EXAM, PATIENT = "exam_number", "patient_number"
 """Columns that stand for the identifiers in a partition; no identifier is stored."""
@@ -166,21 +169,48 @@ def write_records(rows: pl.LazyFrame, folder: Path | str, *, buckets: int | None
                 todo="Every row needs an exam and a patient",
             )
     prepare_folder(folder)
-    whole = rows.drop_nulls(IDENTIFIERS)
-    if buckets is None:
-        number = int(whole.select(pl.len()).collect().item())
-        buckets = max(1, -(-number // ROWS_PER_BUCKET))
-    bucket = pl.col("patient_id").hash(seed=0) % buckets
-    rest = pl.exclude(*IDENTIFIERS)
-    for number in range(buckets):
-        some = whole if buckets == 1 else whole.filter(bucket == number)
-        table = some.select(
-            pl.col("patient_id").cast(pl.String).rank("dense").cast(pl.UInt32).alias(PATIENT),
-            pl.struct(IDENTIFIERS).hash(seed=0).rank("dense").cast(pl.UInt32).alias(EXAM),
-            rest,
-        ).collect()
-        table.write_parquet(folder / f"bucket-{number:04d}.parquet")
+    names = [pl.col(name).cast(pl.String).hash(seed=0) for name in ("patient_id", "exam_uid")]
+    texts = [name for name, kind in schema.items() if kind == pl.String and name not in IDENTIFIERS]
+    hashed = rows.drop_nulls(IDENTIFIERS).select(
+        names[0].alias(PATIENT),
+        names[1].alias(EXAM),
+        pl.exclude(*IDENTIFIERS, *texts),
+        pl.col(texts).cast(pl.Categorical),  # looked up once for each text, not for each row
+    )
+    whole = hashed.head(ROWS_PER_PASS + 1).collect(engine="streaming")
+    size = len(whole)
+    if size > ROWS_PER_PASS:
+        size = int(hashed.select(pl.len()).collect(engine="streaming").item())
+    buckets = buckets or max(1, -(-size // ROWS_PER_BUCKET))
+    passes = min(buckets, max(1, -(-size // ROWS_PER_PASS)))
+    bucket = (pl.col(PATIENT) % buckets).cast(pl.UInt32).alias("bucket")
+    for first in range(passes):
+        if passes > 1:
+            whole = hashed.filter(bucket % passes == first).collect(engine="streaming")
+        whole = whole.with_columns(bucket)
+        Workers().map(partial(_write_bucket, whole, folder), range(first, buckets, passes))
     return open_records(folder)
+
+
+def _write_bucket(whole: pl.DataFrame, folder: Path, number: int) -> None:
+    some = whole.filter(pl.col("bucket") == number).drop("bucket")
+    path = folder / f"bucket-{number:04d}.parquet"
+    _number(some).write_parquet(path, compression="lz4", statistics=False)
+
+
+def _number(table: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of a patient together, with small numbers in place of hashes."""
+    patient = np.unique(table[PATIENT].to_numpy(), return_inverse=True)[1].astype(np.uint64)
+    room = np.uint64(64 - int(patient.max(initial=0)).bit_length())
+    # Within a patient the bits that are left tell exams apart.
+    key = (patient << room) | (table[EXAM].to_numpy() >> (np.uint64(64) - room))
+    order = np.argsort(key)
+    key = key[order]
+    new = np.zeros(len(key), np.bool_)
+    new[1:] = key[1:] != key[:-1]
+    numbers = {PATIENT: key >> room, EXAM: np.cumsum(new)}
+    rest = table.drop(PATIENT, EXAM)[order]
+    return rest.with_columns(pl.Series(n, v).cast(pl.UInt32) for n, v in numbers.items())
 
 
 def open_records(folder: Path | str, site: Site | Path | str | None = None) -> Records:

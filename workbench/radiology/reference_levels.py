@@ -19,6 +19,9 @@ FEWEST_ROOMS = 10
 that could be a level (ICRP 135)."""
 FEWEST_EXAMS = 20
 """A room of fewer exams tells no median (ICRP 135)."""
+ERRORS = 3.0
+"""Standard errors of a sign test from which on a room is above a level: by chance, one of 700 rooms
+whose true median is the level."""
 METHODS: tuple[Method, ...] = ("linear", "hazen", "weibull", "median_unbiased")
 """Percentile methods, as numpy names them: R-7, R-5, R-6 and R-8 of Hyndman & Fan (1996)."""
 AGE_BANDS = (
@@ -121,11 +124,7 @@ def summarise_rooms(
     DefinitionError
         If the table lacks a column.
     """
-    for column in (quantity, room, *by):
-        if column not in exams.columns:
-            raise DefinitionError(
-                "Exams have no such column", where=column, todo=suggest(column, exams.columns)
-            )
+    _require("Exams", exams, (quantity, room, *by))
     stated = exams.select(*by, room, pl.col(quantity).alias("_value")).drop_nulls()
     return (
         stated.group_by(*by, room)
@@ -204,3 +203,82 @@ def reference_levels(
         "method": pl.String(),
     }
     return pl.DataFrame(made, schema=schema).sort(*by) if by else pl.DataFrame(made, schema=schema)
+
+
+def find_rooms_above(
+    exams: pl.DataFrame,
+    levels: pl.DataFrame,
+    *,
+    room: str = "station",
+    by: Sequence[str] = (),
+    fewest_exams: int = FEWEST_EXAMS,
+) -> pl.DataFrame:
+    """Return the rooms whose median dose is above the reference level of a kind of exam.
+
+    A room is told if its median is above the level, and so many of its exams that chance does not
+    explain it: by a sign test, half of them and `ERRORS` standard errors (half of the root of the
+    number of exams) more. It asks for no distribution of doses.
+
+    Source: ICRP Publication 135 (2017): a level that the median of a room exceeds is to be looked
+    into; Conover, Practical Nonparametric Statistics (1999), for the test.
+
+    Parameters
+    ----------
+    exams
+        One row an exam, with the quantities of the levels; a national level is of adults.
+    levels
+        Columns `by`, quantity (a column of exams) and level, in its unit.
+    room, by, fewest_exams
+        As `summarise_rooms` takes them.
+
+    Returns
+    -------
+    polars.DataFrame
+        `by`, room, quantity, n_exams, median, level and share_above (of the exams, 1); the
+        farthest above its level first.
+
+    Raises
+    ------
+    DefinitionError
+        If a table lacks a column.
+
+    Examples
+    --------
+    >>> exams = pl.DataFrame({"station": ["A"] * 40 + ["B"] * 40, "protocol": "CTPA",
+    ...                       "dlp_total_mgy_cm": [*range(305, 345), *range(270, 310)]})
+    >>> levels = pl.DataFrame(
+    ...     {"protocol": ["CTPA"], "quantity": ["dlp_total_mgy_cm"], "level": [310.0]})
+    >>> find_rooms_above(exams, levels, by=["protocol"]).select("station", "median").rows()
+    [('A', 324.5)]
+    """
+    _require("Levels", levels, (*by, "quantity", "level"))
+    quantities = levels["quantity"].unique(maintain_order=True).to_list()
+    _require("Exams", exams, (*by, room, *quantities))
+    value, level, n = pl.col("_value"), pl.col("level"), pl.col("n_exams")
+    stated = (
+        exams.select(*by, room, *(pl.col(name).cast(pl.Float64) for name in quantities))
+        .unpivot(quantities, index=[*by, room], variable_name="quantity", value_name="_value")
+        .drop_nulls()
+    )
+    kinds = [*by, room, "quantity"]
+    least = 0.5 + ERRORS * 0.5 / n.sqrt()
+    return (
+        stated.join(levels.select(*by, "quantity", level.cast(pl.Float64)), on=[*by, "quantity"])
+        .group_by(*kinds, "level")
+        .agg(
+            n_exams=pl.len().cast(pl.Int64),
+            median=value.median(),
+            share_above=(value > level).mean(),
+        )
+        .filter((n >= fewest_exams) & (pl.col("median") > level) & (pl.col("share_above") >= least))
+        .sort(pl.col("median") / level, *kinds, descending=[True, *(False for _ in kinds)])
+        .select(*kinds, "n_exams", "median", "level", "share_above")
+    )
+
+
+def _require(name: str, table: pl.DataFrame, columns: Sequence[str]) -> None:
+    for column in columns:
+        if column not in table.columns:
+            raise DefinitionError(
+                f"{name} have no such column", where=column, todo=suggest(column, table.columns)
+            )

@@ -16,10 +16,13 @@ from workbench.summaries.risk_table import CENSORED, EVENT
 
 STARTS = ("acquired_time", "exam_end_time")
 """When the wait for a report starts: the first of these columns that is there."""
-STAGES = {"preliminary": "preliminary_time", "final": "final_time"}
-"""Stage of a report -> the column that holds its time."""
+STAGES = {"preliminary": ("preliminary_time", "final_time"), "final": ("final_time",)}
+"""Stage of a report -> the columns of which the earliest ends the wait for it: a final report that
+has no preliminary one is the first that is known."""
 LONGEST_H = 24.0 * 365
 """Hours after which a report is taken for a wrong date (assumed: a year)."""
+STATES = ("lacking", "stated")
+"""Whether an element is there."""
 RULES = {
     "no_start": "it is not known when the exam was acquired",
     "after_extract": "the exam was acquired after the tables were made",
@@ -99,9 +102,9 @@ def measure_turnaround(
     Parameters
     ----------
     reports
-        One row an exam: a column of `STARTS`, and that of the stage.
+        One row an exam: a column of `STARTS`, and one of the stage.
     stage
-        "preliminary" or "final".
+        "preliminary" for the first report, be it preliminary or final, or "final".
     as_of
         When the tables were made, by the same clock: what is open is known to be open until then.
     start
@@ -135,14 +138,15 @@ def measure_turnaround(
         )
     schema = reports.collect_schema()
     from_ = start or next((name for name in STARTS if name in schema), STARTS[0])
-    for name in (from_, STAGES[stage]):
+    ends = [name for name in STAGES[stage] if name in schema]
+    for name in (from_, ends[0] if ends else STAGES[stage][0]):
         if name not in schema:
             raise SiteError(
                 f"The reports have no column {name!r}",
                 where=", ".join(show(n) for n in list(schema)[:8]),
                 todo="Measure the turnaround where both times are known",
             )
-    begin, end = pl.col(from_), pl.col(STAGES[stage])
+    begin, end = pl.col(from_), pl.min_horizontal(ends)
     # A report later than the extract is not known yet: at the extract the exam was open.
     there = end.is_not_null() & (end <= as_of)
     until = pl.when(there).then(end).otherwise(pl.lit(as_of))
@@ -155,8 +159,8 @@ def measure_turnaround(
         .when(there & (hours > LONGEST_H)).then(pl.lit("too_late"))
     )  # fmt: skip
     judged = reports.with_columns(hours=hours, outcome=outcome, _rule=rule)
-    counted = judged.group_by("_rule").agg(reports=pl.len().cast(pl.Int64)).collect()
-    found = dict(counted.drop_nulls("_rule").iter_rows())
+    wrong = [(pl.col("_rule") == name).sum().alias(name) for name in RULES]
+    found = judged.select(wrong).collect(engine="streaming").row(0, named=True)
     rows = judged.filter(pl.col("_rule").is_null()).drop("_rule")
     if "promised_hours" in schema:
         promised = pl.col("promised_hours")
@@ -177,7 +181,7 @@ def measure_turnaround(
     )
 
 
-def describe(reports: pl.LazyFrame, template: Sequence[Element] = TEMPLATE) -> pl.LazyFrame:
+def describe_reports(reports: pl.LazyFrame, template: Sequence[Element] = TEMPLATE) -> pl.LazyFrame:
     """Return which elements of a structured description each report states, and which it lacks.
 
     Parameters
@@ -185,7 +189,7 @@ def describe(reports: pl.LazyFrame, template: Sequence[Element] = TEMPLATE) -> p
     reports
         One row an exam, with the columns of the template.
     template
-        The elements; one whose columns are all missing is left out: it cannot be answered.
+        The elements; one of which a column is missing is left out: it cannot be answered.
 
     Returns
     -------
@@ -196,24 +200,21 @@ def describe(reports: pl.LazyFrame, template: Sequence[Element] = TEMPLATE) -> p
     Raises
     ------
     SiteError
-        If no element can be answered, or a column that says what is expected is missing.
+        If a column that says what is expected is missing.
 
     Examples
     --------
     >>> reports = pl.LazyFrame({"modality": ["MG", "CT"], "rads_category": ["BI-RADS 2", None],
     ...                         "body_part_code": ["", "51185008"]})
-    >>> described = describe(reports).select("modality", "element", "state").collect()
+    >>> described = describe_reports(reports).select("modality", "element", "state").collect()
     >>> described.sort("modality", "element").rows()
     [('CT', 'body_part', 'stated'), ('MG', 'body_part', 'lacking'), ('MG', 'category', 'stated')]
     """
     schema = reports.collect_schema()
     answered = [e for e in template if all(c in schema for c in e.columns)]
     if not answered:
-        raise SiteError(
-            "The reports hold no element of the template",
-            where=", ".join(show(n) for n in list(schema)[:8]),
-            todo=f"Give at least one of {', '.join(c for e in template for c in e.columns)}",
-        )
+        lacking = [pl.lit(None, pl.String).alias(name) for name in ("element", "state")]
+        return reports.with_columns(lacking).filter(pl.lit(value=False))
     for element in answered:
         for column in element.where:
             if column not in schema:
@@ -222,23 +223,23 @@ def describe(reports: pl.LazyFrame, template: Sequence[Element] = TEMPLATE) -> p
                     where=f"element {element.name}",
                     todo="It says of which exams the element is expected",
                 )
-    each = [
-        pl.when(e.expected).then(
-            pl.struct(
-                element=pl.lit(e.name),
-                state=pl.when(e.stated).then(pl.lit("stated")).otherwise(pl.lit("lacking")),
-            )
-        )
-        for e in answered
-    ]
+    held, number = list(schema), pl.col("_number")
+    each = {
+        f"_number {place}": pl.when(e.expected).then(2 * place + e.stated.cast(pl.UInt8))
+        for place, e in enumerate(answered)
+    }
     return (
-        reports.with_columns(_described=pl.concat_list(each).list.drop_nulls())
-        .explode("_described")
-        .filter(pl.col("_described").is_not_null())
-        .unnest("_described")
+        reports.with_columns(**each)
+        .unpivot(list(each), index=held, variable_name="_name", value_name="_number")
+        .filter(number.is_not_null())
+        .with_columns(
+            element=(number // 2).cat.to(pl.Enum([e.name for e in answered])),
+            state=(number % 2).cat.to(pl.Enum(STATES)),
+        )
+        .drop("_name", "_number")
     )
 
 
 def _held(column: str) -> pl.Expr:
-    text = pl.col(column).cast(pl.String).str.strip_chars()
-    return ((text.str.len_bytes() > 0) & (text != "NaN")).fill_null(value=False)
+    text = pl.col(column).cast(pl.String)
+    return ((text.str.strip_chars() != "") & (text != "NaN")).fill_null(value=False)

@@ -168,48 +168,93 @@ def pairs(
     entity, cell : (n,) int64
         Code of the exam or patient, and cell, of each row.
     targets
-        For each cell its place in the table, or -1 if it has none.
+        For each cell its place in the table.
     size
         Number of places.
     """
     entity, cell = _unique_pairs(entity, cell, len(targets[0]))
-    alone = not (entity[1:] == entity[:-1]).any()
     for target in targets:
-        place = target[cell]
-        who = entity
-        if (target < 0).any():
-            who, place = who[place >= 0], place[place >= 0]
-        # Without a repeated entity, or when no two cells meet, the pairs are distinct already.
-        if alone or len(np.unique(target)) == len(target):
-            yield who, place
-        else:
-            yield _unique_pairs(who, place, size)
+        yield _unique_pairs(entity, target[cell], size)
 
 
-def count(entity: Integers, cell: Integers, targets: Sequence[Integers], size: int) -> Integers:
+def count(
+    entity: Integers,
+    cell: Integers,
+    targets: Sequence[Integers],
+    size: int,
+    levels: Sequence[Integers] = (),
+) -> Integers:
     """Return the number of distinct entities at each place of the table.
+
+    Parameters
+    ----------
+    entity, cell : (n,) int64
+        Code of the exam or patient, and cell, of each row.
+    targets
+        For each cell its place in the table.
+    size
+        Number of places.
+    levels
+        If given, for each place to which `targets` lead, the node that holds it, level by level,
+        in the same order as the places; `size` is then that of the nodes.
 
     Examples
     --------
     >>> count(np.array([7, 7, 8]), np.array([0, 1, 1]), [np.array([1, 2]), np.array([0, 0])], 3)
     array([2, 1, 2])
     """
+    cells = len(targets[0])
+    entity, cell = _unique_pairs(entity, cell, cells)
+    same = np.zeros(len(entity) + 1, np.bool_)
+    same[1:-1] = entity[1:] == entity[:-1]
+    several = same[1:] | same[:-1]
+    # Who is in one cell alone counts once in each of its margins: margins are sums.
+    alone = np.bincount(cell[~several], minlength=cells)
+    entity, cell, weight = _find_patterns(entity[several], cell[several])
     counts = np.zeros(size, np.int64)
-    for _, place in pairs(entity, cell, targets, size):
-        counts += np.bincount(place, minlength=size)
+    for target in targets:
+        who, at = _unique_pairs(entity, target[cell], len(levels[0]) if levels else size)
+        for level in levels or (None,):
+            place, to = (at, target) if level is None else (level[at], level[target])
+            first = np.ones(len(who), np.bool_)
+            first[1:] = (who[1:] != who[:-1]) | (place[1:] != place[:-1])
+            found = np.bincount(place[first], None if weight is None else weight[who[first]], size)
+            found = found.astype(np.int64)
+            np.add.at(found, to, alone)
+            # A node that levels share is counted alike in each.
+            counts = np.maximum(counts, found)
     return counts
 
 
+def _find_patterns(entity: Integers, cell: Integers) -> tuple[Integers, Integers, Integers | None]:
+    """Return the different sets of cells as if each were an entity, and how many have it.
+
+    Where there are too many cells for a set to fit one word, entities are left as they are.
+    """
+    used = np.flatnonzero(np.bincount(cell)) if len(cell) else cell
+    if not 0 < len(used) <= 64:
+        return entity, cell, None
+    bit = np.zeros(int(used[-1]) + 1, np.uint64)
+    bit[used] = np.uint64(1) << np.arange(len(used), dtype=np.uint64)
+    starts = np.flatnonzero(np.concatenate(([True], entity[1:] != entity[:-1])))
+    sets, weight = np.unique(np.bitwise_or.reduceat(bit[cell], starts), return_counts=True)
+    holders = [np.flatnonzero(sets & bit[place]) for place in used]
+    who, place = np.concatenate(holders), np.repeat(used, [len(held) for held in holders])
+    return who.astype(np.int64), place.astype(np.int64), weight
+
+
 def _unique_pairs(entity: Integers, cell: Integers, cells: int) -> tuple[Integers, Integers]:
-    if int(entity.max(initial=0)) * cells >= 2**62:
+    if int(entity.max(initial=0)) * cells >= 2**61:  # bits are whole
         raise DefinitionError(
             "The table is too large to count", todo="Use fewer labels or partitions"
         )
-    key = np.sort(entity * cells + cell)
+    bits = max(cells - 1, 0).bit_length()
+    key = (entity << bits) | cell
     if key.size:
+        if (key[1:] < key[:-1]).any():
+            key.sort()
         key = key[np.concatenate(([True], key[1:] != key[:-1]))]
-    who, place = np.divmod(key, cells)
-    return who, place
+    return key >> bits, key & ((1 << bits) - 1)
 
 
 def _integers(name: str, values: npt.ArrayLike) -> npt.NDArray[np.integer[Any]]:

@@ -153,10 +153,12 @@ def summarise(
     cell = rows.cell * (len(tree.edges) + 1) + leaf
     every = (*dimensions, _bin(tree, unit, zeros))
     size, margin = margin_targets(dimensions, margins=margins)
-    size, targets = size * len(tree.nodes), _tree_targets(tree, margin)
+    leaves, nodes = len(tree.edges) + 1, len(tree.nodes)
+    targets = [(at[:, None] * leaves + np.arange(leaves)).ravel() for at in margin]
+    levels = [(np.arange(size)[:, None] * nodes + at).ravel() for at in _tree_levels(tree)]
     arrays = {
-        "exams": count(rows.exam, cell, targets, size),
-        "patients": count(rows.patient, cell, targets, size),
+        "exams": count(rows.exam, cell, targets, size * nodes, levels),
+        "patients": count(rows.patient, cell, targets, size * nodes, levels),
     }
     return Summary(
         "histogram",
@@ -166,19 +168,15 @@ def summarise(
     )
 
 
-def _tree_targets(tree: Grid, margin: Sequence[Integers]) -> list[Integers]:
-    # One target per set of margins and level: at each level a base bin has one node, or none left.
+def _tree_levels(tree: Grid) -> list[Integers]:
+    """Return the node that holds each base bin, from the whole line down to the base bins."""
     depth: dict[str, int] = {tree.root: 0}
     for node in tree.nodes:
         depth.update(dict.fromkeys(tree.children(node), depth[node] + 1))
-    levels = np.full((max(depth.values()) + 1, len(tree.edges) + 1), -1, np.int64)
+    levels = np.zeros((max(depth.values()) + 1, len(tree.edges) + 1), np.int64)
     for place, (node, (start, stop)) in enumerate(tree.spans.items()):
-        levels[depth[node], start:stop] = place
-    return [
-        np.where(level < 0, -1, at[:, None] * len(tree.nodes) + level).ravel()
-        for at in margin
-        for level in levels
-    ]
+        levels[depth[node] :, start:stop] = place  # a base bin stays one further down
+    return list(levels)
 
 
 class Quantile(NamedTuple):

@@ -1,0 +1,79 @@
+"""Site tables: a register and reports from Parquet and CSV, whole, in part, or not at all."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from workbench.errors import SiteError
+from workbench.radiology.site_tables import REGISTER, REPORTS, open_register, open_reports
+
+SITE = """
+[site]
+id = "a_site"
+name = "A site"
+kind = "pretend"
+
+[archive]
+kind = "table"
+path = "exams.parquet"
+level = "exam"
+"""
+DEVICES = {
+    "station": ["CT1", "XR1"],
+    "installed_date": [dt.date(2015, 3, 1), None],
+    "digital": [True, False],
+    "weekday_open_min": [480, 480],
+}
+
+
+def _site(folder: Path, tables: str = "") -> Path:
+    path = folder / "site.toml"
+    path.write_text(SITE + tables, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_a_register(tmp_path: Path, ending: str) -> None:
+    table = pl.DataFrame(DEVICES)
+    if ending == "csv":
+        table.write_csv(tmp_path / "d.csv")
+    else:
+        table.write_parquet(tmp_path / "d.parquet")
+    site = _site(tmp_path, f'\n[tables]\ndevices = "d.{ending}"\n')
+    found = open_register(site).collect()
+    for name, values in DEVICES.items():
+        assert found[name].to_list() == values
+    assert found["manufacturer"].to_list() == [None, None]  # a name that is not stated
+    assert "sunday_open_min" not in found.columns  # not there is not closed
+
+
+def test_a_site_without_tables_has_empty_ones(tmp_path: Path) -> None:
+    site = _site(tmp_path)
+    assert open_register(site).collect_schema() == REGISTER
+    assert open_reports(site).collect_schema() == REPORTS
+    assert open_register(site).collect().is_empty()
+
+
+def test_no_text_of_a_report_is_read(tmp_path: Path) -> None:
+    table = pl.DataFrame({"exam_uid": ["1"], "final_time": ["2024-03-01T08:30:00"], "text": ["…"]})
+    table.write_csv(tmp_path / "r.csv")
+    found = open_reports(_site(tmp_path, '\n[tables]\nreports = "r.csv"\n')).collect()
+    assert "text" not in found.columns
+    assert found["final_time"].item() == dt.datetime.fromisoformat("2024-03-01T08:30:00")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("installed_date", "in spring"), ("digital", "perhaps"), ("weekday_open_min", "early")],
+)
+def test_what_cannot_be_read_is_refused_and_not_quoted(
+    tmp_path: Path, column: str, value: str
+) -> None:
+    pl.DataFrame({"station": ["CT1"], column: [value]}).write_csv(tmp_path / "d.csv")
+    with pytest.raises(SiteError, match="row 1") as caught:
+        open_register(_site(tmp_path, '\n[tables]\ndevices = "d.csv"\n'))
+    assert value not in str(caught.value)
