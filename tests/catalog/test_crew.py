@@ -90,3 +90,9 @@ def _runs(pid):
         return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
     except OSError:
         return False
+
+
+def test_a_process_that_the_system_does_not_start_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
+    with Crew(2) as crew, pytest.raises(ExecutionError, match="does not start: No such file"):
+        list(crew.compute(square, [1]))

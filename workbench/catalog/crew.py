@@ -179,14 +179,23 @@ class Crew:
 def _start() -> _Worker:
     ours, theirs = socket.socketpair()
     with theirs:
-        process = subprocess.Popen(
-            [sys.executable, "-c", "from workbench.catalog.crew import serve; serve()",
-             str(theirs.fileno())],
-            env={**os.environ, **_ONE, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            process_group=0,  # Ctrl-C is for the process that asked
-        )  # fmt: skip
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-c", "from workbench.catalog.crew import serve; serve()",
+                 str(theirs.fileno())],
+                env={**os.environ, **_ONE, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                process_group=0,  # Ctrl-C is for the process that asked
+            )  # fmt: skip
+        except OSError as error:
+            ours.close()
+            raise ExecutionError(
+                "A process that shall read for the scan does not start: "
+                f"{os.strerror(error.errno or 0)}",
+                where="workbench scan",
+                todo="Scan with --workers 1",
+            ) from None
     return _Worker(process, Connection(ours.detach()))
 
 

@@ -36,7 +36,8 @@ class Refused:
     reason
         A key of `REASONS`.
     detail
-        Fixed words and numbers, never a value of the file; "" if there is no more to say.
+        Fixed words and numbers, never a value of the file; of a duplicate, the path of the other
+        file too; "" if there is no more to say.
     """
 
     path: str
