@@ -50,7 +50,7 @@ def test_the_exact_medians_and_the_exact_level_are_held(city, site):
     assert levels.label == "HRCT"
     exact = []
     for told in levels.facilities:
-        number = int(told.label.split()[-1]) - 1
+        number = int(told.label.split()[1].rstrip(",")) - 1
         doses = dose[(protocol == 0) & (facility == number)]
         exact.append(np.median(doses))
         assert told.median.low <= exact[-1] <= told.median.high

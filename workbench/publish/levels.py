@@ -144,7 +144,7 @@ def levels_of(
             if exams.shown and exams.value >= FEWEST_EXAMS:
                 words = scope.label(name, code)
                 if len(sites) > 1:
-                    words = scope.words.listed((site, words))
+                    words = scope.words.listed((words, site))
                 found.append(Facility(words, median, exams))
     found.sort(key=lambda facility: facility.median.value)
     medians = [facility.median for facility in found]
