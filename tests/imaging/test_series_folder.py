@@ -1,4 +1,5 @@
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -76,11 +77,19 @@ def test_files_of_a_list_that_are_gone_are_counted(tmp_path):
     assert caught.value.detail == "empty 1, unreadable 1, 1 of them not there; of 4 files"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_without_the_right_to_read_it_is_named(tmp_path):
-    tmp_path.chmod(0)
-    with pytest.raises(ImageError, match="cannot be read"):
-        open_volume(tmp_path)
+def test_a_folder_without_the_right_to_read_it_is_named():
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0)
+        try:
+            if user == 0:  # root may read everything
+                os.seteuid(65_534)
+            with pytest.raises(ImageError, match="cannot be read"):
+                open_volume(folder)
+        finally:
+            os.seteuid(user)
+            folder.chmod(0o700)
 
 
 def test_a_link_of_the_user_is_followed(tmp_path):

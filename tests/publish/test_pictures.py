@@ -62,7 +62,7 @@ def test_every_mark_can_be_pointed_at(city):
     for name, said in (
         ("hours", "Monday, 12:00: "),
         ("waiting", "The facility, 24: "),
-        ("dose", "Facility 1: "),
+        ("dose", "Facility 1, North district: "),
         ("growth", "CT, 2025: Target 30,000; Chance of reaching it "),
     ):
         assert f"<title>{said}" in section_html(city, city.study.section(name))
