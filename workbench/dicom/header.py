@@ -29,15 +29,13 @@ from workbench.dicom.attributes import (
 from workbench.dicom.bounded_stream import BoundedStream
 from workbench.dicom.inflation import inflate
 from workbench.dicom.pixel_data import PIXEL_TAGS, UNDEFINED, check_end, is_encapsulated
-from workbench.dicom.refusals import UnreadableFile
+from workbench.dicom.refusals import DEEPEST, UnreadableFile
 from workbench.dicom.rows import find_bad_lengths, to_rows
 from workbench.dicom.stored import quiet_pydicom, stored_text, stored_values
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-DEEPEST = 64
-"""Sequences nested deeper are refused."""
 LONGEST_WALK = 64 * 2**20
 """Bytes of a header that are searched for nested sequences."""
 _DEFLATED = "1.2.840.10008.1.2.1.99"

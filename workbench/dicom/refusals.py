@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+DEEPEST = 64
+"""Sequences that may be nested in each other, whoever reads them."""
 REASONS: dict[str, str] = {
     "empty": "the file has no bytes",
     "not_dicom": "the content is not DICOM",
     "bad_meta": "the file meta information or the data set cannot be parsed",
     "truncated": "the file ends before the data its header declares",
     "bad_length": "the length of the pixel data disagrees with rows, columns, frames and bits",
-    "too_deep": "sequences are nested more than 64 deep",
+    "too_deep": f"sequences are nested more than {DEEPEST} deep",
     "too_big_to_inflate": "deflated, and grows beyond 20 times its size or 512 MiB",
     "too_big": "reading one header takes too much memory, or a zip file has too many members",
     "too_slow": "reading takes longer than one file may take",

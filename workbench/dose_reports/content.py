@@ -11,7 +11,7 @@ import numpy as np
 
 from workbench.dicom.character_sets import decode_text
 from workbench.dicom.inflation import inflate
-from workbench.dicom.refusals import UnreadableFile
+from workbench.dicom.refusals import DEEPEST, UnreadableFile
 
 LARGEST = 64 * 2**20
 """A report of more bytes is refused."""
@@ -170,7 +170,7 @@ def _build(stored: bytes, at: int, *, implicit: bool, big: bool) -> Content:
         reason, detail = {
             walk.TRUNCATED: ("truncated", "inside the content"),
             walk.BROKEN: ("bad_meta", "an item that does not fit what holds it"),
-            walk.TOO_DEEP: ("too_deep", f"more than {walk.DEEPEST}"),
+            walk.TOO_DEEP: ("too_deep", f"more than {DEEPEST}"),
             walk.TOO_MANY: ("too_big", f"more than {walk.MOST_ITEMS} content items"),
         }[status]
         raise UnreadableFile(reason, detail)

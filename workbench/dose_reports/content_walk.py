@@ -14,6 +14,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from workbench.dicom.refusals import DEEPEST
+
 WHOLE, TRUNCATED, BROKEN, TOO_DEEP, TOO_MANY = 0, 1, 2, 3, 4
 """How a walk ended."""
 (
@@ -22,8 +24,6 @@ WHOLE, TRUNCATED, BROKEN, TOO_DEEP, TOO_MANY = 0, 1, 2, 3, 4
 ) = range(16)  # fmt: skip
 """What is kept of an item; the last four of the report itself only."""
 FIELDS = 16
-DEEPEST = 64
-"""Sequences nested deeper are refused."""
 MOST_ITEMS = 100_000
 """A report of more content items is refused; a long fluoroscopy report has some ten thousand."""
 _STACK = 2 * DEEPEST + 4

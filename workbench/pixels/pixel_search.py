@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from workbench.dicom.pixel_data import LONG_VRS, UNDEFINED
+from workbench.dicom.refusals import DEEPEST
 from workbench.pixels.byte_source import ByteSource, PixelError, inflate
 
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
-DEEPEST = 64
-"""Sequences that may be nested."""
 LONGEST_S = 20.0
 """Seconds that may pass until the pixels are found."""
 PIXELS = {0x7FE00008: 32, 0x7FE00009: 64, 0x7FE00010: 0}
