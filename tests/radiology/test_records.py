@@ -112,6 +112,15 @@ def test_no_identifier_is_stored(tmp_path: Path) -> None:
         assert {"exam_uid", "patient_id"}.isdisjoint(pl.read_parquet_schema(path))
 
 
+def test_a_row_without_exam_or_patient_is_in_no_table(tmp_path: Path) -> None:
+    modality = _dimension(tmp_path, "modality", codelist="modality.csv")
+    rows = _rows(60).with_row_index("i")
+    for name, every in (("patient_id", 5), ("exam_uid", 7)):
+        rows = rows.with_columns(pl.when(pl.col("i") % every > 0).then(name).alias(name))
+    table = write_records(rows, tmp_path / "r").tabulate(_output("counts", modality))
+    assert table.data.exams.sel(modality="all") == sum(bool(i % 5 and i % 7) for i in range(60))
+
+
 def test_an_unknown_column_gets_the_nearest(tmp_path: Path) -> None:
     records = write_records(_rows(50), tmp_path / "r")
     with pytest.raises(DefinitionError, match="hour") as caught:
