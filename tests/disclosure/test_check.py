@@ -266,3 +266,26 @@ def test_nine_and_nine_do_not_leave_after_their_whole_has_left():
     checked = check(exact, POLICY, recorded(whole, first, "r1"))
     assert {f.rule for f in checked.findings if f.level == "fail"} == {"exposed"}
     assert checked.views == {}
+
+
+def test_two_populations_are_held_back_as_each_is_alone_and_attacked_together():
+    exams = tables(90, 3)
+    other = {f"{n}_of_b": t for n, t in tables(70, 8, population="b").items()}
+    together = check({**exams, **other}, POLICY)
+    alone = check(exams, POLICY).views | check(other, POLICY).views
+    assert list(together.views) == [*exams, *other]
+    for name, view in together.views.items():
+        assert view.equals(alone[name]), name
+    assert attack(together.views, POLICY, classes=together.classes) == []
+
+
+def test_a_whole_whose_parts_are_all_told_to_be_zero_is_no_secret():
+    months = tuple(f"{year}-{month:02}" for year in (2020, 2021) for month in range(1, 13))
+    month = Dimension("month", months, zeros="public", labels_from="calendar")
+    year = Dimension("month", ("2020", "2021"), labels_from="calendar")
+    views = {
+        name: protect(counts.summarise([d], {"month": [at] * 50}, range(50), range(50)), POLICY)
+        for name, d, at in (("months", month, 14), ("years", year, 1))
+    }
+    assert views["years"].status["patients"].values.tolist() == ["rounded", "suppressed", "rounded"]
+    assert attack(views, POLICY, classes=dict.fromkeys(views, "exams")) == []

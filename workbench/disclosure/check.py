@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from workbench.disclosure.cells import Hold, protect
-from workbench.disclosure.differencing import difference
+from workbench.disclosure.differencing import classes_of, difference
 from workbench.disclosure.holding import Holding
 from workbench.disclosure.ledger import LedgerEntry
 from workbench.disclosure.policy import Policy
@@ -107,20 +107,27 @@ def check(
         findings += found
         if found:
             del exact[name]
-    release = Holding(exact, policy, past, {name: hold[name] for name in exact})
-    try:
-        exposed = release.hold_back()
-    except DisclosureError as error:
-        where = error.where or ", ".join(exact)
-        findings.append(Finding("fail", "consistent", error.what, where, todo=error.todo))
-        return Checked({}, findings, release.classes)
-    if exposed:  # any of the tables may be what gives the cell away
-        return Checked({}, findings + exposed, release.classes)
-    views = release.views()
+    views: dict[str, Summary] = {}
+    classes = classes_of({name: e.exact for name, e in past.items()} | exact)
+    for population in dict.fromkeys(table.population for table in exact.values()):
+        # Cells of two populations have nothing to do with each other: each is a small programme.
+        tables = {n: t for n, t in exact.items() if t.population == population}
+        before = {n: e for n, e in past.items() if e.exact.population == population}
+        release = Holding(tables, policy, before, {name: hold[name] for name in tables})
+        try:
+            exposed = release.hold_back()
+        except DisclosureError as error:
+            where = error.where or ", ".join(tables)
+            findings.append(Finding("fail", "consistent", error.what, where, todo=error.todo))
+            return Checked({}, findings, classes)
+        if exposed:  # any of the tables may be what gives the cell away
+            return Checked({}, findings + exposed, classes)
+        views |= release.views()
+    views = {name: views[name] for name in exact}
     for name, view in views.items():
         findings += review(name, exact[name], view, policy)
         findings.append(_summary_of(name, exact[name], view, policy))
-    return Checked(views, findings, release.classes)
+    return Checked(views, findings, classes)
 
 
 def _once(earlier: Sequence[LedgerEntry]) -> dict[str, LedgerEntry]:
