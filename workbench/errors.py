@@ -78,8 +78,20 @@ class ImageError(WorkbenchError):
     exit_code = 11
 
 
+class PipelineError(WorkbenchError):
+    """A bundle is not what it must be, or a pipeline cannot be applied."""
+
+    exit_code = 11
+
+
 class ExecutionError(WorkbenchError):
     """A step did not end well, or a run could not start."""
+
+    exit_code = 12
+
+
+class UndefinedError(WorkbenchError):
+    """A statistic has no value for what was given, as the area under a curve of one class."""
 
     exit_code = 12
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from statsmodels.stats.meta_analysis import combine_effects
 
 from workbench.errors import PoolingError
 from workbench.statistics.meta_analysis import (
@@ -12,6 +13,7 @@ from workbench.statistics.meta_analysis import (
     fixed_effect,
     random_effects,
     tau2_dersimonian_laird,
+    tau2_paule_mandel,
     tau2_reml,
 )
 
@@ -62,6 +64,20 @@ def test_hartung_knapp_sidik_jonkman(bcg):
     assert found.high - found.estimate == pytest.approx(2.17881 * 0.18079, abs=1e-4)
 
 
+def test_paule_mandel_agrees_with_statsmodels(bcg):
+    y, v = bcg
+    peer = combine_effects(y, v, method_re="iterated", atol=1e-12)
+    found = random_effects(y, v, method="PM")
+    assert found.tau2 == pytest.approx(peer.tau2, abs=1e-8)
+    # As R metafor prints it with method = "PM".
+    assert found.tau2 == pytest.approx(0.3181, abs=5e-5)
+    assert found.estimate == pytest.approx(peer.mean_effect_re)
+    assert found.se == pytest.approx(peer.sd_eff_w_re)
+    # The error of Hartung and Knapp is that of statsmodels' scaled estimate.
+    adjusted = random_effects(y, v, method="PM", hksj=True)
+    assert adjusted.se == pytest.approx(peer.sd_eff_w_re_hksj)
+
+
 def test_reml_agrees_with_an_independent_implementation(bcg):
     pymare = pytest.importorskip("pymare")
     y, v = bcg
@@ -93,6 +109,17 @@ def test_reml_is_a_maximum_of_the_restricted_likelihood(rows):
         assert likelihood(best) >= likelihood(best - step) - 1e-9
 
 
+@given(studies)
+def test_paule_mandel_makes_q_its_degrees_of_freedom(rows):
+    y, v = rows
+    tau2 = tau2_paule_mandel(y, v)
+    q = cochran_q(y, v + tau2)
+    if tau2:
+        assert q == pytest.approx(y.size - 1, rel=1e-6)
+    else:
+        assert q <= y.size - 1
+
+
 @given(studies, st.floats(-10, 10), st.floats(0.1, 10))
 def test_moving_and_scaling_the_scale_moves_and_scales_the_result(rows, shift, factor):
     y, v = rows
@@ -106,6 +133,7 @@ def test_moving_and_scaling_the_scale_moves_and_scales_the_result(rows, shift, f
 def test_equal_studies_have_nothing_between_them():
     y, v = [1.0, 1.0, 1.0], [0.5, 1.0, 2.0]
     assert tau2_reml(y, v) == tau2_dersimonian_laird(y, v) == cochran_q(y, v) == 0.0
+    assert tau2_paule_mandel(y, v) == 0.0
     assert random_effects(y, v).i2 == 0.0
 
 

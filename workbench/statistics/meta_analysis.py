@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -80,7 +81,7 @@ def random_effects(
     estimates: ArrayLike,
     variances: ArrayLike,
     *,
-    method: Literal["REML", "DL"] = "REML",
+    method: Literal["REML", "DL", "PM"] = "REML",
     hksj: bool = False,
     level: float = 0.95,
 ) -> MetaAnalysis:
@@ -91,8 +92,9 @@ def random_effects(
     estimates, variances : array_like, shape (studies,)
         One estimate a study, and the square of its standard error.
     method
-        How the variance between studies is found: restricted maximum likelihood, or DerSimonian
-        and Laird (Controlled Clinical Trials 1986;7:177).
+        How the variance between studies is found: restricted maximum likelihood, DerSimonian and
+        Laird (Controlled Clinical Trials 1986;7:177), or Paule and Mandel (Journal of Research of
+        the National Bureau of Standards 1982;87:377).
     hksj
         Use the standard error of Hartung, Knapp, Sidik and Jonkman (Statistics in Medicine
         2001;20:3875 and 2002;21:3153) and Student's t with studies - 1 degrees of freedom. For
@@ -115,8 +117,10 @@ def random_effects(
         tau2 = tau2_reml(y, v)
     elif method == "DL":
         tau2 = tau2_dersimonian_laird(y, v)
+    elif method == "PM":
+        tau2 = tau2_paule_mandel(y, v)
     else:
-        raise PoolingError(f"{method!r} is no method", todo="Use 'REML' or 'DL'")
+        raise PoolingError(f"{method!r} is no method", todo="Use 'REML', 'DL' or 'PM'")
     return _combined(y, v, tau2, hksj=hksj, level=level)
 
 
@@ -165,12 +169,32 @@ def tau2_reml(estimates: ArrayLike, variances: ArrayLike) -> float:
         mean = np.average(y, weights=w)
         return float(np.sum(w**2 * (y - mean) ** 2) - w.sum() + np.sum(w**2) / w.sum())
 
-    if score(0.0) <= 0:
+    return _root(score, y, v)
+
+
+def tau2_paule_mandel(estimates: ArrayLike, variances: ArrayLike) -> float:
+    """Return the variance between studies that makes Q equal to its degrees of freedom.
+
+    Q with weights 1 / (variance + tau²), as Paule & Mandel (1982) iterate it; 0 where it is smaller
+    from the start.
+
+    Examples
+    --------
+    >>> round(tau2_paule_mandel([0.0, 2.0], [1.0, 1.0]), 6)
+    1.0
+    """
+    y, v = _studies(estimates, variances, 2)
+    return _root(lambda tau2: cochran_q(y, v + tau2) - (y.size - 1), y, v)
+
+
+def _root(falling: Callable[[float], float], y: Vector, v: Vector) -> float:
+    """Return where an equation of tau² is 0, or 0 where it is not above 0 at the start."""
+    if falling(0.0) <= 0:
         return 0.0
     high = float(np.var(y) + v.max())
-    while score(high) > 0:
+    while falling(high) > 0:
         high *= 2
-    return float(brentq(score, 0.0, high, xtol=1e-12 * high, rtol=1e-12))
+    return float(brentq(falling, 0.0, high, xtol=1e-12 * high, rtol=1e-12))
 
 
 def _combined(y: Vector, v: Vector, tau2: float, *, hksj: bool, level: float) -> MetaAnalysis:
