@@ -1,17 +1,21 @@
 """Scans of a server that is stopped, changes, and gives what nobody can read."""
 
 import errno
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from tests.dicom.dicom_files import as_bytes, image
+from tests.dicom.test_careful import slow_file
 from workbench.archive.instance_json import read_instances
 from workbench.archive.server_listing import UNLISTED, ListedExam, make_mark
 from workbench.archive.server_reader import NOT_GIVEN, UNLISTED_READ, ExamRead, name_of
 from workbench.archive.server_scan import scan_server
 from workbench.catalog.catalog import open_catalog
+from workbench.dicom import careful
 from workbench.dicom.refusals import Refused
 from workbench.errors import SiteError
 
@@ -249,3 +253,20 @@ def test_metadata_of_a_multi_frame_image_is_read_as_the_file_is(tmp_path, shared
     row = rows(scan(Server({uid: [item]}), tmp_path)).drop("path", "size", "mtime_ns")
     expected = pl.DataFrame([read_header(path)], schema=row.schema)
     assert row.drop("transfer_syntax").equals(expected.drop("transfer_syntax"))
+
+
+def test_an_instance_that_is_retrieved_is_read_within_its_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(careful, "TIME_S", 1.5)
+    spoilt = {"00080008": {"vr": "CS", "Value": ["ORIGINAL¥PRIMARY"]}}
+    contents = [as_bytes(image()), slow_file(), None]
+
+    @contextmanager
+    def rescue(uids):
+        content = contents[int(uids[2][-1])]
+        path = tmp_path / "retrieved.dcm"
+        path.write_bytes(content or b"")
+        yield path if content else None
+
+    read = read_instances([instance("1.7", n, **spoilt) for n in range(3)], "1.7", rescue)
+    assert [rows["modality"].to_list() for rows in read.rows] == [["CT"]]
+    assert [r.reason for r in read.refused] == ["too_slow", NOT_GIVEN]

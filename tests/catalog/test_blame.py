@@ -38,7 +38,7 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("room", [4_096, 28_672, 61_440, 90_112])
+@pytest.mark.parametrize("room", [4_096, 16_384, 28_672, 45_056])
 def test_a_full_disk_has_its_name_and_the_same_scan_goes_on(
     archive, small_disk, monkeypatch, workers, room
 ):

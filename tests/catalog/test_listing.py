@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from itertools import pairwise
+from pathlib import PosixPath
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 from workbench.catalog.listing import compare, drop_gone, sort_on_disk
+from workbench.catalog.table import scan_tables
 from workbench.catalog.walk import LISTING
 
 
@@ -56,8 +58,8 @@ def run(folder, new, old=(), chunk=2_000, again=()):
         sort_on_disk(tables(new, 500), folder / "sort", chunk=chunk), old, folder, again=again
     )
     paths = {
-        kind: set(pl.concat([pl.read_parquet(f) for f in files])["path"]) if files else set()
-        for kind, files in (("fresh", changes.fresh), ("gone", changes.gone))
+        kind: set(scan_tables(found).collect()["path"]) if found else set()
+        for kind, found in (("fresh", changes.fresh), ("gone", changes.gone))
     }
     return changes, paths["fresh"], paths["gone"]
 
@@ -86,7 +88,11 @@ def test_new_changed_and_vanished_files_are_told_and_no_others(tmp_path, chunk):
     assert fresh == changed | set(new)
     assert gone == changed | vanished
     assert not third.same
-    assert set(pl.read_parquet(third.listing)["path"]) == set(now)
+    assert set(scan_tables(third.listing).collect()["path"]) == set(now)
+    assert (third.entries, third.links, third.odd) == (len(now), 0, ())
+    # One table is held, and several are written.
+    kinds = {type(t) for c in (first, third) for t in (*c.listing, *c.fresh, *c.gone)}
+    assert kinds == ({pl.DataFrame} if chunk == 10**6 else {PosixPath})
 
 
 def test_what_could_not_be_read_is_read_again_though_nothing_changed(tmp_path):
@@ -101,11 +107,13 @@ def test_refused_entries_are_compared_and_never_read(tmp_path):
     before = {"a": (1, 1, 1, None), "pipe": (0, 1, 2, "special_file")}
     first, fresh, _ = run(tmp_path / "1", before)
     assert (fresh, first.files) == ({"a"}, 1)
+    assert scan_tables(first.odd).collect()["path"].to_list() == ["pipe"]
     second, fresh, gone = run(tmp_path / "2", {"a": (1, 1, 1, None)}, first.listing)
     assert (fresh, gone, second.same) == (set(), set(), False)
     # A file became a link: its rows go; and back.
     third, fresh, gone = run(tmp_path / "3", {"a": (1, 1, 1, "link")}, second.listing)
     assert (fresh, gone) == (set(), {"a"})
+    assert (third.files, third.entries, third.links, third.odd) == (0, 1, 1, ())
     _, fresh, gone = run(tmp_path / "4", {"a": (1, 1, 1, None)}, third.listing)
     assert (fresh, gone) == ({"a"}, set())
 

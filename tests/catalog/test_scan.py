@@ -426,7 +426,7 @@ STOPS = [
     ("commit", "write_table", 2),
     ("commit", "sync", 2),
     ("commit", "write_record", 1),
-    ("commit", "sync", 6),
+    ("commit", "sync", 4),
     ("unfinished", "remove_left", 1),
 ]
 
@@ -449,7 +449,7 @@ def test_killed_anywhere_it_goes_on_and_the_catalog_is_the_same(
     fresh = scan(archive, tmp_path / "fresh")
     assert first.fingerprint() == fresh.fingerprint()
     assert reasons(first) == reasons(fresh)
-    if name in ("judge_duplicates", "remove_left", "walk") or (name, number) == ("sync", 6):
+    if name in ("judge_duplicates", "remove_left", "walk") or (name, number) == ("sync", 4):
         return
     # And a second scan, killed over the first.
     for number_now in range(1, 5):
@@ -483,6 +483,43 @@ def test_what_was_read_before_a_kill_is_not_read_again(archive, tmp_path, monkey
     assert {"p0/2.dcm", "p2/1.dcm"} <= set(read)
     fresh = scan(archive, tmp_path / "fresh")
     assert_frame_equal(catalog.instances().collect(), fresh.instances().collect())
+
+
+def test_what_is_one_batch_is_read_and_not_written_before_the_tables(
+    archive, tmp_path, monkeypatch
+):
+    several = scan(archive, tmp_path / "several")
+    monkeypatch.setattr(part, "write_part", None)  # it would fail
+    catalog = scan(archive, tmp_path / "catalog")
+    check(catalog)
+    write_image(archive / "p9/new.dcm", 9, patient="P9", exam=9)
+    again = scan(archive, tmp_path / "catalog")
+    check(again)
+    assert len(paths(again)) == 1 + len(paths(several))
+
+
+def test_after_a_kill_at_the_end_the_last_batch_alone_is_read_again(archive, tmp_path, monkeypatch):
+    words = [str(archive), str(tmp_path / "catalog"), "commit", "write_record", "1"]
+    subprocess.run([sys.executable, "-c", KILLED, *words], cwd=ROOT, check=False)
+    assert len(list((tmp_path / "catalog").glob("unfinished-*/part-*"))) == 4
+    read = read_paths(monkeypatch)
+    catalog = scan(archive, tmp_path / "catalog")
+    check(catalog)
+    assert read == ["p2/4.dcm", "readme.txt"]  # of 14 files in batches of three
+
+
+def test_the_last_batches_of_several_processes_are_small(monkeypatch):
+    monkeypatch.setattr(scanning, "BATCH", 1_000)
+    monkeypatch.setattr(scanning, "SMALLEST", 50)
+    waiting, sizes = 20_000, []
+    while waiting > 0:
+        sizes.append(min(waiting, scanning._size_of_batch(waiting, 2)))
+        waiting -= sizes[-1]
+    assert sizes[0] == 1_000
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-2] == 50
+    assert len(sizes) < 30
+    assert scanning._size_of_batch(3, 1) == 1_000
 
 
 def test_killed_at_any_moment_with_processes_it_goes_on(tmp_path):

@@ -1,6 +1,7 @@
 """Segmentation: SEG and RTSTRUCT of others on the grid of their volume, and made ones."""
 
 import json
+import time
 import warnings
 
 import dask.array
@@ -12,6 +13,8 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from skimage.draw import polygon2mask
 
+from tests.dicom.test_careful import slow_file
+from workbench.dicom import careful
 from workbench.errors import ImageError, UsageError
 from workbench.imaging.volume import open_volume
 from workbench.imaging.volume_grid import affine_of, coordinates, frame_name
@@ -485,3 +488,13 @@ def test_damaged_files_are_refused_or_read_and_nothing_else(tmp_path, kind):
     assert len(told) > 20
     assert all("\n  where: " in text for text in told)
     assert not any(UID in text or "Secret" in text for text in told)
+
+
+def test_a_file_whose_header_takes_too_long_is_refused_in_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(careful, "TIME_S", 1.5)
+    (tmp_path / "slow.dcm").write_bytes(slow_file())
+    start = time.monotonic()
+    with pytest.raises(ImageError, match="The segmentation cannot be read: ") as caught:
+        open_segmentation(tmp_path / "slow.dcm", like=make_like())
+    assert caught.value.where == "more than 1.5 s"
+    assert time.monotonic() - start < 15

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import polars as pl
 
 from workbench.archive.server_reader import NOT_GIVEN, ExamRead, name_of
+from workbench.dicom.careful import read_apart
 from workbench.dicom.columns import INSTANCE_COLUMNS
-from workbench.dicom.header import read_header
+from workbench.dicom.header import stored_rows
 from workbench.dicom.refusals import Refused, UnreadableFile
 from workbench.dicom.stored import stored_values
 
@@ -141,8 +142,7 @@ def values_of(element: Any) -> list[Any]:  # noqa: ANN401 - whatever a server se
 def _read_rescued(path: Path | None, place: str) -> tuple[list[pl.DataFrame], list[Refused]]:
     if path is None:
         return [], [Refused(place, NOT_GIVEN, "its metadata cannot be read")]
-    try:
-        row = read_header(path)
-    except UnreadableFile as error:
-        return [], [Refused(place, error.reason, error.detail)]
+    (row,) = stored_rows(list(read_apart(str(path.parent), [path.name])))
+    if isinstance(row, UnreadableFile):
+        return [], [Refused(place, row.reason, row.detail)]
     return [pl.DataFrame([row], schema={c.name: c.dtype for c in INSTANCE_COLUMNS})], []

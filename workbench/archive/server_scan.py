@@ -31,9 +31,10 @@ from workbench.catalog.commit import commit
 from workbench.catalog.continuity import require_files, require_same_archive
 from workbench.catalog.crew import Crew
 from workbench.catalog.listing import IDENTITY, Changes, compare, sort_on_disk
-from workbench.catalog.part import PLACE, add_place, list_parts, write_part
+from workbench.catalog.part import PLACE, Part, add_place, list_parts, write_part
 from workbench.catalog.record import read_record
 from workbench.catalog.scan import RETRIED, Progress
+from workbench.catalog.table import read_table
 from workbench.catalog.walk import LISTING, file_of
 from workbench.dicom.refusals import Refused
 from workbench.errors import SiteError
@@ -98,9 +99,10 @@ def scan_server(
         require_files(found, root, changes, emptied=emptied)
         if changes.fresh or list_parts(work):
             _read(reader, root, work, changes, tell, first=found.state == "none")
-        if old is None or not unfinished.is_known(out, work, changes, old):
+        parts = [Part.at(folder) for folder in list_parts(work)]
+        if old is None or not unfinished.is_known(out, parts, changes, old):
             record = commit(
-                out, work, changes, crew, root=root, old=old,
+                out, work, changes, parts, crew, root=root, old=old,
                 generation=1 + found.generation,
                 told=lambda done, total: tell(Progress("write", done, total)),
             )  # fmt: skip
@@ -181,8 +183,8 @@ def _read(
     pending = _Pending(work, left.next_number)
     failures = 0
     try:
-        for file in changes.fresh:
-            rows = left.without(pl.read_parquet(file))
+        for table in changes.fresh:
+            rows = left.without(read_table(table))
             for entry in rows.iter_rows(named=True):
                 tell(Progress("read", done, total))
                 with reading_archive(root):

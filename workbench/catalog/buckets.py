@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ import numpy as np
 import polars as pl
 
 from workbench.catalog.listing import drop_gone
-from workbench.catalog.part import PLACE, ROWS, add_place, write_table
+from workbench.catalog.part import PLACE, add_place
 from workbench.catalog.series import summarise_series
+from workbench.catalog.table import Table, read_digest, read_table, scan_tables, write_table
 from workbench.dicom.columns import SCHEMA
 from workbench.dicom.modalities import count_modalities
 
@@ -21,6 +21,7 @@ ROWS_PER_BUCKET = 50_000
 PLACES = 2**32
 """Places of a patient: bucket i of n holds those from i/n to (i+1)/n of them."""
 _ORDER = ("patient_id", "exam_uid", "series_uid", "path")
+_NAMES = list(SCHEMA)
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,11 @@ class Bucket:
     old
         Files of rows of the last scan, among them those of this bucket.
     gone
-        Files of paths that are no longer there, or changed.
-    parts
-        Parts that were read since.
+        Tables of paths that are no longer there, or changed.
+    new
+        Tables of rows that were read since, with their places.
     refused
-        File of the duplicates that are refused.
+        Table of the duplicates that are refused.
     """
 
     folder: Path
@@ -50,9 +51,9 @@ class Bucket:
     low: int
     high: int
     old: tuple[Path, ...]
-    gone: tuple[Path, ...]
-    parts: tuple[Path, ...]
-    refused: Path
+    gone: tuple[Table, ...]
+    new: tuple[Table, ...]
+    refused: Table
 
 
 def count_buckets(rows: int, now: int) -> int:
@@ -81,19 +82,19 @@ def write_bucket(bucket: Bucket) -> dict[str, Any]:
         Its entry in catalog.json.
     """
     here = (pl.col(PLACE) >= bucket.low) & (pl.col(PLACE) < bucket.high)
-    tables = [pl.DataFrame(schema={**SCHEMA, PLACE: pl.UInt32()})]
-    for file in bucket.old:
-        rows = add_place(drop_gone(pl.read_parquet(file), bucket.gone)).filter(here)
-        tables.append(rows.select(*SCHEMA, PLACE))
-    if bucket.parts:
-        files = [part / ROWS for part in bucket.parts]
-        tables.append(pl.scan_parquet(files).filter(here).select(*SCHEMA, PLACE).collect())
-    rows = pl.concat(tables).drop(PLACE)
-    refused = pl.read_parquet(bucket.refused, columns=["path"])
-    aside = rows.join(refused, on="path", how="semi")
-    rows = (
-        rows.join(refused, on="path", how="anti").sort(_ORDER) if len(aside) else rows.sort(_ORDER)
-    )
+    tables = [
+        add_place(drop_gone(pl.read_parquet(file), bucket.gone)).filter(here).select(_NAMES)
+        for file in bucket.old
+    ]
+    if bucket.new:
+        new = scan_tables(bucket.new)
+        whole = (bucket.low, bucket.high) == (0, PLACES)
+        tables.append((new if whole else new.filter(here)).select(_NAMES).collect())
+    rows = pl.concat(tables or [pl.DataFrame(schema=SCHEMA)]).sort(_ORDER)
+    refused = read_table(bucket.refused, ["path"])
+    aside = rows[:0] if refused.is_empty() else rows.join(refused, on="path", how="semi")
+    if len(aside):
+        rows = rows.join(refused, on="path", how="anti", maintain_order="left")
     series = summarise_series(rows)
     names = {"instances": f"instances/{bucket.name}", "series": f"series/{bucket.name}"}
     for table, name in ((rows, names["instances"]), (series, names["series"])):
@@ -109,24 +110,19 @@ def write_bucket(bucket: Bucket) -> dict[str, Any]:
         "rows": len(rows),
         "aside_rows": len(aside),
         "series_rows": len(series),
-        "exams": rows.select(pl.struct("patient_id", "exam_uid").n_unique()).item(),
-        "patients": rows["patient_id"].drop_nulls().n_unique(),
+        "exams": series.select(pl.struct("patient_id", "exam_uid").n_unique()).item(),
+        "patients": series["patient_id"].drop_nulls().n_unique(),
         "bytes": rows["pixel_bytes"].sum(),
         "modalities": count_modalities(rows["modality"]),
-        "digest": _digest(bucket.folder / names["instances"]),
+        "digest": (read_digest(bucket.folder / names["instances"]) or {})["digest"],
     }
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def find_touched(
     folder: Path,
     old: Sequence[Mapping[str, Any]],
-    gone: Sequence[Path],
-    parts: Sequence[Path],
+    gone: Sequence[Table],
+    new: Sequence[Table],
     refused: pl.DataFrame,
 ) -> list[bool]:
     """Return for each bucket of the last scan whether its rows are others now.
@@ -137,15 +133,15 @@ def find_touched(
         The catalog's folder.
     old
         Entries of the buckets in catalog.json.
-    gone, parts
+    gone, new
         As in `Bucket`.
     refused
         path and place of the duplicates that are refused.
     """
     edges = np.array([bucket["low"] for bucket in old])
     touched = np.zeros(len(old), bool)
-    for part in parts:
-        places = pl.read_parquet(part / ROWS, columns=[PLACE])[PLACE].unique()
+    for table in new:
+        places = read_table(table, [PLACE])[PLACE].unique()
         touched[np.searchsorted(edges, places.to_numpy(), "right") - 1] = True
     refused = refused.select("path", PLACE)
     for number, bucket in enumerate(old):
@@ -179,6 +175,8 @@ def mark_shared(folder: Path, buckets: Sequence[dict[str, Any]], generation: int
     generation
         Number of this scan.
     """
+    if len(buckets) == 1:
+        return  # `summarise_series` marked them
     tables = [
         pl.read_parquet(folder / b["series"], columns=["series_uid", "shared"]) for b in buckets
     ]

@@ -25,18 +25,17 @@ from workbench.catalog.buckets import (
 )
 from workbench.catalog.crew import Crew, Lost
 from workbench.catalog.duplicates import DIGESTS, Judged, judge_duplicates
-from workbench.catalog.listing import Changes, drop_gone, sort_on_disk
-from workbench.catalog.part import ENTRIES, REFUSED, ROWS, list_parts, sync, write_table
+from workbench.catalog.listing import ROW_GROUP, Changes, drop_gone, sort_on_disk, with_end
+from workbench.catalog.part import Part
 from workbench.catalog.record import (
     FORMAT,
     TABLES,
     columns_text,
     make_fingerprint,
     named_tables,
-    read_footer,
     write_record,
 )
-from workbench.catalog.walk import LINK
+from workbench.catalog.table import Table, count_rows, read_digest, read_table, sync, write_table
 from workbench.dicom.columns import REFUSED_SCHEMA
 from workbench.errors import ImageError
 
@@ -47,6 +46,7 @@ def commit(
     folder: Path,
     work: Path,
     changes: Changes,
+    parts: Sequence[Part],
     crew: Crew,
     *,
     root: Path,
@@ -61,9 +61,11 @@ def commit(
     folder
         The catalog's folder.
     work
-        Its folder of unfinished work, with the parts.
+        Its folder of unfinished work.
     changes
         What changed since the last scan.
+    parts
+        What was read since.
     crew
         Who writes the buckets.
     root
@@ -82,7 +84,7 @@ def commit(
     """
     if generation is None:
         generation = 1 + (old["generation"] if old is not None else 0)
-    parts, gone = list_parts(work), changes.gone
+    new, gone = tuple(part.rows for part in parts), changes.gone
     last: list[dict[str, Any]] = old["buckets"] if old else []
     state = {
         name: [folder / f for f in files] for name, files in (old or {}).get("state", {}).items()
@@ -92,14 +94,16 @@ def commit(
 
     held = [folder / b[kind] for b in last for kind in ("instances", "aside") if b[kind]]
     digests = _carry(state.get("digests", []), gone, (), DIGESTS)
-    judged = judge_duplicates(held, [part / ROWS for part in parts], gone, digests, root)
-    duplicates = work / "duplicates.parquet"
-    judged.refused.write_parquet(duplicates)
+    judged = judge_duplicates(held, new, gone, digests, root)
+    duplicates: Table = judged.refused
+    if len(judged.refused):  # each process reads them
+        duplicates = work / "duplicates.parquet"
+        judged.refused.write_parquet(duplicates)
 
-    rows = sum(b["rows"] + b["aside_rows"] for b in last) + _count(parts, ROWS)
+    rows = sum(b["rows"] + b["aside_rows"] for b in last) + count_rows(new)
     number = count_buckets(rows, len(last))
     if number == len(last):
-        touched = find_touched(folder, last, gone, parts, judged.refused)
+        touched = find_touched(folder, last, gone, new, judged.refused)
     else:
         touched = [True] * number
     jobs = []
@@ -110,7 +114,7 @@ def commit(
             for kind in ("instances", "aside") if b[kind]
         )  # fmt: skip
         name = f"bucket-{i:04d}-{generation}.parquet"
-        jobs.append(Bucket(folder, name, low, high, files, gone, tuple(parts), duplicates))
+        jobs.append(Bucket(folder, name, low, high, files, gone, new, duplicates))
     jobs = [job for job, again in zip(jobs, touched, strict=True) if again]
     kept = (
         [b for b, again in zip(last, touched, strict=True) if not again]
@@ -122,30 +126,25 @@ def commit(
 
     tables = {
         "refused": _carry(
-            state.get("refused", []), gone, [p / REFUSED for p in parts], REFUSED_SCHEMA
+            state.get("refused", []), gone, [part.refused for part in parts], REFUSED_SCHEMA
         ),
-        "zips": _carry(state.get("zips", []), gone, [p / ENTRIES for p in parts], _ZIPS),
+        "zips": _carry(state.get("zips", []), gone, [part.entries for part in parts], _ZIPS),
         "digests": judged.digests,
     }  # fmt: skip
     names: dict[str, list[str]] = {}
     for kind, table in tables.items():
-        names[kind] = [f"state/{kind}-{generation}.parquet"]
-        write_table(table, folder / names[kind][0], compression="zstd")
+        names[kind] = [f"state/{kind}-{generation}.parquet"] if len(table) else []
+        for name in names[kind]:
+            write_table(table, folder / name, compression="zstd")
     listing = [folder / f for f in (old or {}).get("state", {}).get("listing", [])]
     if not changes.same or old is None:
-        listing = [
-            folder / "state" / f"listing-{generation}-{i:06d}.parquet"
-            for i in range(len(changes.listing))
-        ]
-        for place, target in zip(changes.listing, listing, strict=True):
-            place.rename(target)
-            sync(target)
+        listing = _keep_listing(folder, changes.listing, generation)
     names["listing"] = [str(path.relative_to(folder)) for path in listing]
     names["left_out"] = [f"state/left-out-{generation}.parquet"]
     left_out = folder / names["left_out"][0]
-    reasons = _write_left_out(left_out, work, listing, tables["refused"], judged)
+    reasons = _write_left_out(left_out, work, changes.odd, tables["refused"], judged)
 
-    counts = _count_all(listing, buckets, reasons, tables["zips"])
+    counts = _count_all(changes, buckets, reasons, tables["zips"])
     modalities: Counter[str] = Counter()
     for bucket in buckets:
         modalities.update(bucket["modalities"])
@@ -165,7 +164,7 @@ def commit(
     }
     told_of = old["tables"] if old else {}
     record["tables"] = {
-        name: told_of.get(name) or read_footer(folder / name)
+        name: told_of.get(name) or read_digest(folder / name)
         for name in sorted(named_tables(record))
     }
     for name in TABLES:
@@ -173,6 +172,19 @@ def commit(
     write_record(folder, record)
     sync(folder)
     return record
+
+
+def _keep_listing(folder: Path, tables: Sequence[Table], generation: int) -> list[Path]:
+    """Make a listing that of the catalog."""
+    kept = []
+    for number, table in enumerate(tables):
+        kept.append(folder / "state" / f"listing-{generation}-{number:06d}.parquet")
+        if isinstance(table, pl.DataFrame):
+            write_table(table, kept[-1], group=ROW_GROUP)
+        else:
+            table.rename(kept[-1])
+            sync(kept[-1])
+    return kept
 
 
 def write_named(bucket: Bucket) -> dict[str, Any]:
@@ -196,40 +208,32 @@ def _sorted(
     return sorted(buckets, key=lambda b: b["low"])
 
 
-def _count(parts: Sequence[Path], name: str) -> int:
-    files = [part / name for part in parts]
-    return pl.scan_parquet(files).select(pl.len()).collect().item() if files else 0
-
-
 def _carry(
-    old: Sequence[Path], gone: Sequence[Path], new: Iterable[Path], schema: pl.Schema
+    old: Sequence[Path], gone: Sequence[Table], new: Iterable[Table], schema: pl.Schema
 ) -> pl.DataFrame:
     """Return the rows of an old table that are still true, and the new ones."""
     tables = [drop_gone(pl.read_parquet(path), gone) for path in old]
-    tables += [pl.read_parquet(path, columns=schema.names()) for path in new]
+    tables += [read_table(table, schema.names()) for table in new]
     rows = pl.concat([pl.DataFrame(schema=schema), *tables])
     return rows.drop_nulls("members") if "members" in schema else rows
 
 
 def _write_left_out(
-    path: Path, work: Path, listing: Sequence[Path], read: pl.DataFrame, judged: Judged
+    path: Path, work: Path, odd: Sequence[Table], read: pl.DataFrame, judged: Judged
 ) -> Counter[str]:
     """Write the table of all that is not in the catalog; return how many for each reason."""
-    odd = pl.scan_parquet(list(listing)).filter(
-        pl.col("reason").is_not_null() & (pl.col("reason") != LINK)
-    )
+    names = REFUSED_SCHEMA.names()
     duplicates = judged.refused.select("path", reason=pl.lit("duplicate"), detail="detail")
-    seen = (
-        odd.select(REFUSED_SCHEMA.names()).collect()
-        if listing
-        else pl.DataFrame(schema=REFUSED_SCHEMA)
-    )
+    tables = [*(read_table(table, names) for table in odd), read, duplicates]
     reasons: Counter[str] = Counter()
-    files = []
-    for number, table in enumerate(sort_on_disk([seen, read, duplicates], work / "sorting")):
+    files: list[Path] = []
+    for table, last in with_end(sort_on_disk(tables, work / "sorting")):
         reasons.update(dict(table["reason"].value_counts().iter_rows()))
-        files.append(work / f"refused-{number:06d}.parquet")
-        table.select(REFUSED_SCHEMA.names()).write_parquet(files[-1])
+        if last and not files:
+            write_table(table, path)
+            return reasons
+        files.append(work / f"refused-{len(files):06d}.parquet")
+        table.write_parquet(files[-1])
     coming = path.with_name(f".{path.name}")
     pl.scan_parquet(files).sink_parquet(coming)
     sync(coming)
@@ -238,18 +242,14 @@ def _write_left_out(
 
 
 def _count_all(
-    listing: Sequence[Path],
+    changes: Changes,
     buckets: Sequence[dict[str, Any]],
     reasons: Counter[str],
     zips: pl.DataFrame,
 ) -> dict[str, int]:
-    entries = pl.scan_parquet(list(listing)).select(
-        files=pl.len(), links=(pl.col("reason") == LINK).sum()
-    )
-    found = entries.collect().row(0, named=True) if listing else {"files": 0, "links": 0}
     counts = {
-        "files": int(found["files"]),
-        "links": int(found["links"]),
+        "files": changes.entries,
+        "links": changes.links,
         "containers": len(zips),
         "members": int(zips["members"].sum()),
         "instances": sum(b["rows"] for b in buckets),

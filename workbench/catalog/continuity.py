@@ -9,6 +9,7 @@ import polars as pl
 
 from workbench.catalog.listing import Changes
 from workbench.catalog.record import Found
+from workbench.catalog.table import scan_tables
 from workbench.errors import SiteError, show
 
 STAYED = ("path", "size", "mtime_ns")
@@ -50,7 +51,7 @@ def require_same_archive(
 def _moved(old: Sequence[Path], changes: Changes) -> bool:
     if changes.same:
         return True
-    before, now = (pl.scan_parquet(list(files)).select(STAYED) for files in (old, changes.listing))
+    before, now = (scan_tables(tables).select(STAYED) for tables in (old, changes.listing))
     stayed = before.join(now, on=STAYED, how="semi").select(pl.len())
     number = before.select(pl.len()).collect().item()
     return bool(stayed.collect(engine="streaming").item() >= SHARE * number)

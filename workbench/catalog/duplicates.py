@@ -14,6 +14,7 @@ import polars as pl
 from workbench.catalog.listing import drop_gone
 from workbench.catalog.members import copy_member
 from workbench.catalog.part import PLACE, add_place
+from workbench.catalog.table import Table, read_table
 from workbench.catalog.walk import locate, split_member
 from workbench.dicom.refusals import UnreadableFile
 
@@ -41,7 +42,11 @@ class Judged:
 
 
 def judge_duplicates(
-    old: Sequence[Path], new: Sequence[Path], gone: Sequence[Path], known: pl.DataFrame, root: Path
+    old: Sequence[Table],
+    new: Sequence[Table],
+    gone: Sequence[Table],
+    known: pl.DataFrame,
+    root: Path,
 ) -> Judged:
     """Find files of one instance UID, and decide which of them stay.
 
@@ -50,9 +55,9 @@ def judge_duplicates(
     Parameters
     ----------
     old, new
-        Parquet files of instances, of the last scan and of this one.
+        Tables of instances, of the last scan and of this one.
     gone
-        Parquet files of paths; the rows of `old` that they name do not count.
+        Tables of paths; the rows of `old` that they name do not count.
     known
         Digests of an earlier scan, of files that did not change since.
     root
@@ -63,7 +68,7 @@ def judge_duplicates(
     Judged
     """
     files = [*old, *new]
-    hashes = [pl.read_parquet(f, columns=["instance_uid"])["instance_uid"].hash() for f in files]
+    hashes = [read_table(f, ["instance_uid"])["instance_uid"].hash() for f in files]
     # One number for each instance: what may be claimed twice is told without its text.
     together = np.sort(np.concatenate([h.to_numpy() for h in hashes] or [np.empty(0, np.uint64)]))
     twice = pl.Series("hash", np.unique(together[1:][together[1:] == together[:-1]]), pl.UInt64)
@@ -73,7 +78,7 @@ def judge_duplicates(
     for number, (file, own) in enumerate(zip(files, hashes, strict=True)):
         claimed = own.is_in(twice.implode())
         if claimed.any():
-            rows = pl.read_parquet(file, columns=_READ).filter(claimed)
+            rows = read_table(file, _READ).filter(claimed)
             some.append((drop_gone(rows, gone) if number < len(old) else rows).select(_READ))
     several = pl.len().over("instance_uid") > 1
     claims = pl.concat(some).filter(several).sort("instance_uid", "path")

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import polars as pl
 
-from workbench.catalog.walk import CHUNK, LISTING, file_of
+from workbench.catalog.table import Table, scan_tables
+from workbench.catalog.walk import CHUNK, LINK, LISTING, file_of
 
 IDENTITY = ("path", "size", "mtime_ns", "inode")
 """A file whose identity is unchanged is not read again."""
-_SAMPLE = 8_192
-"""Rows of a run between two of the paths by which runs are merged."""
+ROW_GROUP = 8_192
+"""Rows of a row group; where runs are merged, of a run between two of the paths they are cut at."""
 
 
 def sort_on_disk(
@@ -47,8 +48,8 @@ def sort_on_disk(
         run = pl.concat(held).sort("path")
         held.clear()
         runs.append(folder / f"run-{len(runs):06d}.parquet")
-        run.write_parquet(runs[-1], compression="lz4", row_group_size=_SAMPLE, statistics=True)
-        marks.append(run["path"].gather_every(_SAMPLE))
+        run.write_parquet(runs[-1], compression="lz4", row_group_size=ROW_GROUP, statistics=True)
+        marks.append(run["path"].gather_every(ROW_GROUP))
 
     for table in tables:
         held.append(table)
@@ -62,7 +63,7 @@ def sort_on_disk(
     if held:
         spill()
     # Between two marks of this list lie about `chunk` rows, wherever the runs were cut.
-    bounds = pl.concat(marks).sort().gather_every(max(1, chunk // _SAMPLE))[1:].unique().sort()
+    bounds = pl.concat(marks).sort().gather_every(max(1, chunk // ROW_GROUP))[1:].unique().sort()
     limits = [None, *bounds.to_list(), None]
     for low, high in pairwise(limits):
         yield _between(runs, low, high).collect().sort("path")
@@ -81,7 +82,7 @@ def _between(files: Sequence[Path], low: str | None, high: str | None) -> pl.Laz
 
 @dataclass(frozen=True)
 class Changes:
-    """Hold what changed between two listings, in files.
+    """Hold what changed between two listings, in tables that are sorted by path.
 
     Parameters
     ----------
@@ -90,35 +91,42 @@ class Changes:
     fresh
         Entries of new and changed files.
     gone
-        Paths of vanished and changed files.
+        Entries of vanished and changed files.
+    odd
+        Entries of the new listing that are not to be read, and no links.
     same
         Whether nothing changed; there may be files to read again even so.
-    files
-        Files to be read, in the new listing.
+    files, entries, links
+        Files to be read, all entries, and links, in the new listing.
     """
 
-    listing: tuple[Path, ...]
-    fresh: tuple[Path, ...]
-    gone: tuple[Path, ...]
+    listing: tuple[Table, ...]
+    fresh: tuple[Table, ...]
+    gone: tuple[Table, ...]
+    odd: tuple[Table, ...]
     same: bool
     files: int
+    entries: int
+    links: int
 
 
 def compare(
     tables: Iterable[pl.DataFrame],
-    old: Sequence[Path],
+    old: Sequence[Table],
     folder: Path,
     *,
     again: Sequence[str] = (),
 ) -> Changes:
-    """Write what changed since the last listing, without a step of Python for each file.
+    """Tell what changed since the last listing, without a step of Python for each file.
+
+    What is more than one table of the new listing holds is written to the disk.
 
     Parameters
     ----------
     tables
         The new listing, as `sort_on_disk` yields it.
     old
-        Files of the last listing; none for a first scan.
+        Tables of the last listing; none for a first scan.
     folder
         Existing folder to write to.
     again
@@ -128,37 +136,53 @@ def compare(
     -------
     Changes
     """
-    written: dict[str, list[Path]] = {"listing": [], "fresh": [], "gone": []}
+    found: dict[str, list[Table]] = {"listing": [], "fresh": [], "gone": [], "odd": []}
+    held = False  # whether all is one table
 
-    def write(kind: str, rows: pl.DataFrame) -> None:
-        if not rows.is_empty():
-            path = folder / f"{kind}-{len(written[kind]):06d}.parquet"
-            rows.write_parquet(path, compression="lz4", row_group_size=_SAMPLE)
-            written[kind].append(path)
+    def keep(kind: str, rows: pl.DataFrame) -> None:
+        if rows.is_empty():
+            return
+        if held:
+            found[kind].append(rows)
+            return
+        path = folder / f"{kind}-{len(found[kind]):06d}.parquet"
+        rows.write_parquet(path, compression="lz4", row_group_size=ROW_GROUP)
+        found[kind].append(path)
 
     retried = pl.col("path").is_in(pl.Series(list(again), dtype=pl.String).implode())
-    known = pl.col("reason").is_null() & ~retried
-    files, same, start = 0, True, None
-    for number, (now, last) in enumerate(_with_end(tables)):
+    unread = pl.col("reason").is_not_null()
+    files, entries, links, same, start = 0, 0, 0, True, None
+    for number, (now, last) in enumerate(with_end(tables)):
+        held = last and number == 0
         end = None if last else now["path"][-1]
         before = _span(old, start, end)
         start = end
-        files += now["reason"].null_count()
+        readable = now["reason"].null_count()
+        files, entries = files + readable, entries + len(now)
+        if readable < len(now):
+            odd = now.filter(unread)
+            others = odd.filter(pl.col("reason") != LINK)
+            links += len(odd) - len(others)
+            keep("odd", others)
         same = same and now.equals(before)
-        if same and last and number == 0 and not again:
-            break  # the usual case: nothing was written yet
-        write("listing", now)
-        kept = before.filter(known).join(now.filter(known), on=IDENTITY, how="semi")
-        for kind, rows in (("fresh", now), ("gone", before)):
-            read = rows.filter(pl.col("reason").is_null())
-            write(kind, read.join(kept, on="path", how="anti", maintain_order="left"))
+        if same and held and not again:
+            break  # the usual case
+        keep("listing", now)
+        new = now if readable == len(now) else now.filter(~unread)
+        if before.is_empty():
+            keep("fresh", new)
+            continue
+        lost = before.filter(~unread)
+        kept = lost.filter(~retried).join(new.filter(~retried), on=IDENTITY, how="semi")
+        for kind, rows in (("fresh", new), ("gone", lost)):
+            keep(kind, rows.join(kept, on="path", how="anti", maintain_order="left"))
     if same:
-        written["listing"] = list(old)
-    listing, fresh, gone = (tuple(written[kind]) for kind in ("listing", "fresh", "gone"))
-    return Changes(listing, fresh, gone, same=same, files=files)
+        found["listing"] = list(old)
+    tables_of = {kind: tuple(rows) for kind, rows in found.items()}
+    return Changes(**tables_of, same=same, files=files, entries=entries, links=links)
 
 
-def _with_end(tables: Iterable[pl.DataFrame]) -> Iterator[tuple[pl.DataFrame, bool]]:
+def with_end(tables: Iterable[pl.DataFrame]) -> Iterator[tuple[pl.DataFrame, bool]]:
     """Yield each table, and whether it is the last."""
     waiting: pl.DataFrame | None = None
     for table in tables:
@@ -169,11 +193,11 @@ def _with_end(tables: Iterable[pl.DataFrame]) -> Iterator[tuple[pl.DataFrame, bo
         yield waiting, True
 
 
-def _span(files: Sequence[Path], start: str | None, end: str | None) -> pl.DataFrame:
+def _span(tables: Sequence[Table], start: str | None, end: str | None) -> pl.DataFrame:
     """Return the rows after `start` and up to `end`."""
-    if not files:
+    if not tables:
         return pl.DataFrame(schema=LISTING)
-    rows = pl.scan_parquet(list(files))
+    rows = scan_tables(tables)
     if start is not None:
         rows = rows.filter(pl.col("path") > start)
     if end is not None:
@@ -181,7 +205,7 @@ def _span(files: Sequence[Path], start: str | None, end: str | None) -> pl.DataF
     return rows.collect()
 
 
-def drop_gone(rows: pl.DataFrame, gone: Sequence[Path]) -> pl.DataFrame:
+def drop_gone(rows: pl.DataFrame, gone: Sequence[Table]) -> pl.DataFrame:
     """Return the rows whose file is not among those that are gone.
 
     Parameters
@@ -189,15 +213,13 @@ def drop_gone(rows: pl.DataFrame, gone: Sequence[Path]) -> pl.DataFrame:
     rows
         Rows with a column `path`; members of a zip file go with it.
     gone
-        Parquet files of paths; any number of them is searched, and not held.
+        Tables of paths; of those on the disk any number is searched, and not held.
     """
     if not gone:
         return rows
     rows = rows.with_columns(_file=file_of(pl.col("path")))
     files = rows.select(pl.col("_file").unique()).lazy()
-    gone_here = pl.scan_parquet(list(gone)).join(
-        files, left_on="path", right_on="_file", how="semi"
-    )
+    gone_here = scan_tables(gone).join(files, left_on="path", right_on="_file", how="semi")
     removed = gone_here.select("path").collect(engine="streaming")
     kept = rows.join(removed, left_on="_file", right_on="path", how="anti", maintain_order="left")
     return kept.drop("_file")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 
 from workbench.catalog.listing import IDENTITY
 from workbench.catalog.members import read_members
+from workbench.catalog.table import Table, sync, write_table
 from workbench.catalog.walk import locate
 from workbench.dicom.careful import read_apart
 from workbench.dicom.columns import REFUSED_SCHEMA, SCHEMA
@@ -43,6 +42,8 @@ class Batch:
         Rows of a listing.
     lost
         Why nothing of it may be read any more, or "".
+    held
+        Whether to hold it in memory: it is the last of its scan, which goes on to the tables.
     """
 
     root: str
@@ -50,6 +51,27 @@ class Batch:
     number: int
     entries: pl.DataFrame
     lost: str = ""
+    held: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """Hold what was read of a batch.
+
+    Parameters
+    ----------
+    rows, refused, entries
+        Tables of instances, of refusals, and of the files that were read.
+    """
+
+    rows: Table
+    refused: Table
+    entries: Table
+
+    @classmethod
+    def at(cls, folder: Path) -> Part:
+        """Return the part that was written to a folder."""
+        return cls(folder / ROWS, folder / REFUSED, folder / ENTRIES)
 
 
 @dataclass(frozen=True)
@@ -60,15 +82,18 @@ class Done:
     ----------
     files, rows, refused
         Numbers of files that were read, of their instances, and of refusals.
+    part
+        The part itself, where it was to be held.
     """
 
     files: int
     rows: int
     refused: int
+    part: Part | None = None
 
 
 def read_batch(batch: Batch) -> Done:
-    """Read the headers of a batch, and write them as a part.
+    """Read the headers of a batch, and write them as a part, or hold them.
 
     Parameters
     ----------
@@ -99,7 +124,12 @@ def read_batch(batch: Batch) -> Done:
     counted = entries.select(IDENTITY).with_columns(
         members=pl.col("path").replace_strict(members, default=None, return_dtype=pl.Int64)
     )
-    write_part(batch.folder, batch.number, add_place(rows).sort(PLACE), refused, counted)
+    rows = add_place(rows)
+    if batch.held:
+        names = pl.DataFrame([vars(r) for r in refused], REFUSED_SCHEMA)
+        part = Part(rows, names, counted)
+        return Done(len(entries), len(rows), len(refused), part)
+    write_part(batch.folder, batch.number, rows.sort(PLACE), refused, counted)
     return Done(len(entries), len(rows), len(refused))
 
 
@@ -122,7 +152,7 @@ def _read_files(batch: Batch, entries: pl.DataFrame) -> tuple[pl.DataFrame, list
             refused.append(Refused(path, row.reason, row.detail))
         else:
             named.append(row | {"path": path, "size": size, "mtime_ns": mtime_ns})
-    return pl.concat([rows, pl.DataFrame(named, SCHEMA)]), refused
+    return pl.concat([rows, pl.DataFrame(named, SCHEMA)]) if named else rows, refused
 
 
 def add_place(rows: pl.DataFrame) -> pl.DataFrame:
@@ -151,29 +181,6 @@ def write_part(
     sync(coming)
     coming.rename(folder / f"part-{number:06d}")
     sync(folder)
-
-
-def write_table(
-    table: pl.DataFrame,
-    path: Path,
-    *,
-    group: int | None = None,
-    compression: Literal["lz4", "zstd"] = "lz4",
-) -> None:
-    """Write a Parquet file that is there whole, on the disk, or not at all."""
-    coming = path.with_name(f".{path.name}")
-    table.write_parquet(coming, compression=compression, row_group_size=group)
-    sync(coming)
-    coming.rename(path)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def list_parts(folder: Path) -> list[Path]:

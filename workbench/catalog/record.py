@@ -1,7 +1,7 @@
 """Record: what catalog.json says, believed only where all of it can be true.
 
-It names every table of a catalog with its size and the digest of its footer. A Parquet file that
-was cut off, replaced or written anew has another, so that no such table is taken for the catalog.
+It names every table of a catalog with its size and its digest. A file that was cut off, replaced
+or written anew, or of which one bit is another, has another: it is not taken for the catalog.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, 
 
 from workbench.catalog.buckets import PLACES, bounds
 from workbench.catalog.series import SERIES
+from workbench.catalog.table import read_digest
 from workbench.dicom.columns import SCHEMA
 from workbench.dicom.modalities import MODALITIES, NOT_STATED, OTHER
 from workbench.dicom.refusals import REASONS
@@ -27,12 +28,10 @@ from workbench.errors import SiteError, show
 
 CATALOG = "catalog.json"
 """File of a catalog that names all others: what it does not name is not in the catalog."""
-FORMAT = 2
+FORMAT = 3
 TABLES = ("instances", "series", "state")
 """Folders of a catalog's tables; a file there that catalog.json does not name is left over."""
 _LARGEST = 2**53
-_FRAME = 12
-"""Bytes of a Parquet file around its footer: magic, length, magic."""
 
 Count = Annotated[int, Field(ge=0, le=_LARGEST)]
 Positive = Annotated[int, Field(ge=1, le=_LARGEST)]
@@ -86,7 +85,7 @@ class _State(_Part):
 
 class _Table(_Part):
     bytes: Positive
-    footer: Digest
+    digest: Digest
 
 
 class _Record(_Part):
@@ -234,7 +233,7 @@ def _are_whole(folder: Path, record: Mapping[str, Any]) -> bool:
         return False
     tables = record["tables"]
     return tables.keys() == named_tables(record) and all(
-        read_footer(folder / name) == told for name, told in tables.items()
+        read_digest(folder / name) == told for name, told in tables.items()
     )
 
 
@@ -244,47 +243,13 @@ def named_tables(record: Mapping[str, Any]) -> set[str]:
     return {name for names in (buckets, *record["state"].values()) for name in names if name}
 
 
-def read_footer(path: Path) -> dict[str, Any] | None:
-    """Return the size of a Parquet file in bytes, and the digest of its footer.
-
-    The footer says where in the file every value lies (Apache Parquet format, "File format").
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    dict or None
-        "bytes" and "footer"; None if it is no regular file, or not written to its end.
-    """
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode) or status.st_size < _FRAME:
-            return None
-        end = os.pread(handle, 8, status.st_size - 8)
-        length = int.from_bytes(end[:4], "little")
-        if end[4:] != b"PAR1" or length > status.st_size - _FRAME:
-            return None
-        footer = os.pread(handle, length, status.st_size - 8 - length)
-    except OSError:
-        return None
-    finally:
-        os.close(handle)
-    return {"bytes": status.st_size, "footer": hashlib.sha256(footer).hexdigest()}
-
-
 def make_fingerprint(digests: Iterable[str]) -> str:
     """Return the fingerprint of a catalog whose tables of instances have these digests."""
     text = "\n".join(sorted(digests))
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
+@cache
 def columns_text() -> str:
     """Return a text that changes when the columns, the reasons or the modalities do."""
     columns = [f"{n} {t}" for n, t in [*SCHEMA.items(), *SERIES.items()]]

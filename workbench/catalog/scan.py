@@ -23,15 +23,17 @@ from workbench.catalog.commit import commit
 from workbench.catalog.continuity import require_files, require_same_archive
 from workbench.catalog.crew import Crew, Lost
 from workbench.catalog.listing import Changes, compare, sort_on_disk
-from workbench.catalog.part import Batch, Done, list_parts, read_batch
+from workbench.catalog.part import Batch, Done, Part, list_parts, read_batch
 from workbench.catalog.record import Found, read_record, write_record
+from workbench.catalog.table import read_table
 from workbench.catalog.walk import walk
 from workbench.errors import SiteError, show
 from workbench.running.lock import lock_folder
 
 BATCH = 8_192
 """Most files of a part: what is read again after a stop, for each process."""
-SMALLEST = 256
+SMALLEST = 1_024
+"""Fewest files of a part that processes share, but for the last."""
 FEW = 8_192
 """Fewer files than these are read sooner than a process starts."""
 RETRIED = ("unreadable", "too_slow", "too_big")
@@ -126,11 +128,10 @@ def scan(
             crew.start()
         changes = _find_changes(root, out, work, found, crew=crew, tell=tell)
         require_files(found, root, changes, emptied=emptied)
-        if changes.fresh or list_parts(work):
-            _read(root, work, changes, crew, tell)
-        if old is None or not unfinished.is_known(out, work, changes, old):
+        parts = _read(root, work, changes, crew, tell)
+        if old is None or not unfinished.is_known(out, parts, changes, old):
             record = commit(
-                out, work, changes, crew, root=root, old=old,
+                out, work, changes, parts, crew, root=root, old=old,
                 generation=1 + found.generation,
                 told=lambda done, total: tell(Progress("write", done, total)),
             )  # fmt: skip
@@ -207,23 +208,30 @@ def read_named(batch: Batch) -> Done:
 
 def _read(
     root: Path, work: Path, changes: Changes, crew: Crew, tell: Callable[[Progress], None]
-) -> None:
-    """Read what is fresh and not in a part yet."""
+) -> list[Part]:
+    """Read what is fresh and not in a part yet; return all parts."""
+    if not changes.fresh and not list_parts(work):
+        return []
     left = unfinished.keep_parts(work, changes)
     done, total, number = left.done, left.total, left.next_number
     tell(Progress("read", done, total))
     if total - done < FEW:
         crew.stop()
-    share = -(-(total - done) // (4 * crew.workers))
-    size = BATCH if crew.workers == 1 else max(SMALLEST, min(BATCH, share))
+    waiting = total - done
     lost: list[Batch] = []
+    held: list[Part] = []
 
     def batches() -> Iterator[Batch]:
-        nonlocal number
-        for file in changes.fresh:
-            rows = left.without(pl.read_parquet(file))
-            for start in range(0, len(rows), size):
-                yield Batch(str(root), work, number, rows[start : start + size])
+        nonlocal number, waiting
+        for table in changes.fresh:
+            rows = left.without(read_table(table))
+            while len(rows):
+                size = _size_of_batch(waiting, crew.workers)
+                some, rows = rows[:size], rows[size:]
+                waiting -= len(some)
+                # The last of one process is not written: it would be read at once.
+                last = crew.workers == 1 and not waiting
+                yield Batch(str(root), work, number, some, held=last)
                 number += 1
 
     def halves() -> Iterator[Batch]:
@@ -239,14 +247,20 @@ def _read(
                 yield replace(batch, number=number, entries=entries)
                 number += 1
 
-    waiting = batches()
+    todo = batches()
     while True:
-        for result in crew.compute(read_named, waiting):
+        for result in crew.compute(read_named, todo):
             if isinstance(result, Lost):
                 lost.append(result.item)
             else:
                 done += result.files
+                held += [result.part] if result.part else []
                 tell(Progress("read", done, total))
         if not lost:
-            return
-        waiting = halves()
+            return [*map(Part.at, list_parts(work)), *held]
+        todo = halves()
+
+
+def _size_of_batch(waiting: int, workers: int) -> int:
+    """Return how many files to read next; the last batches are small, so that all end at once."""
+    return BATCH if workers == 1 else max(SMALLEST, min(BATCH, waiting // workers))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 import polars as pl
 
@@ -67,40 +68,44 @@ def summarise_series(instances: pl.DataFrame) -> pl.DataFrame:
     >>> made.select("modality", "rows", "instances", "megabytes", "differing").row(0)
     ('CT', 256, 2, 1.0, 1)
     """
+    placing, grouping, finishing = _steps()
+    made = instances.with_columns(placing).group_by(KEYS).agg(grouping).with_columns(finishing)
+    return made.sort(KEYS).select(pl.col(n).cast(t) for n, t in SERIES.items())
+
+
+@cache
+def _steps() -> tuple[list[pl.Expr], ...]:
+    """Return what is made of instances, then of a series of them, then of the series."""
     depth = pl.sum_horizontal(
         pl.col("position").list.get(i, null_on_oob=True) * _normal(i) for i in range(3)
     )
-    known = pl.col("position").list.len() == 3
-    placed = instances.lazy().with_columns(
-        _depth=pl.when(known & (pl.col("orientation").list.len() == 6)).then(depth.round(MM)),
-        _turned=pl.col("orientation").list.eval(pl.element().round(COSINES)).hash(),
-        _oriented=pl.col("orientation").is_not_null(),
-    )
-    depths = pl.col("_depth").drop_nulls().unique()
+    known = (pl.col("position").list.len() == 3) & (pl.col("orientation").list.len() == 6)
+    turned = pl.col("orientation").list.eval(pl.element().round(COSINES)).hash()
+    placing = [
+        pl.when(known).then(depth.round(MM)).alias("_depth"),
+        pl.when(pl.col("orientation").is_not_null()).then(turned).alias("_turned"),
+    ]
     unknown = pl.col("pixel_bytes").null_count() > 0
-    made = placed.group_by(KEYS).agg(
+    grouping = [
         *(pl.col(name).min() for name in SAME),
-        instances=pl.len().cast(pl.Int64),
-        frames=pl.col("frames").sum(),
-        megabytes=pl.when(~unknown).then(pl.col("pixel_bytes").sum() / 1e6),
-        orientations=pl.col("_turned").filter(pl.col("_oriented")).n_unique().cast(pl.Int64),
-        slices=depths.len().cast(pl.Int64),
-        spacing_mm=depths.sort().diff().median(),
-        differing=pl.sum_horizontal(
-            (pl.col(n).min() != pl.col(n).max()).fill_null(value=False).cast(pl.Int64) for n in SAME
-        ),
-    )
+        *(pl.col(name).max().alias(f"{name} at most") for name in SAME),
+        pl.len().alias("instances"),
+        pl.col("frames").sum(),
+        pl.when(~unknown).then(pl.col("pixel_bytes").sum() / 1e6).alias("megabytes"),
+        pl.col("_turned").drop_nulls().n_unique().alias("orientations"),
+        pl.col("_depth").drop_nulls().unique().sort().alias("_depths"),
+    ]
     one = pl.col("orientations") == 1
-    return (
-        made.with_columns(
-            slices=pl.when(one & (pl.col("slices") > 0)).then("slices"),
-            spacing_mm=pl.when(one).then(pl.col("spacing_mm").round(MM)),
-            shared=pl.len().over("series_uid") > 1,
-        )
-        .sort(KEYS)
-        .select(pl.col(n).cast(t) for n, t in SERIES.items())
-        .collect()
-    )
+    slices = pl.col("_depths").list.len()
+    spacing = pl.col("_depths").list.diff().list.median()
+    differs = (pl.col(n) != pl.col(f"{n} at most") for n in SAME)
+    finishing = [
+        pl.when(one & (slices > 0)).then(slices).alias("slices"),
+        pl.when(one).then(spacing.round(MM)).alias("spacing_mm"),
+        pl.sum_horizontal(d.fill_null(value=False) for d in differs).alias("differing"),
+        (pl.len().over("series_uid") > 1).alias("shared"),
+    ]
+    return placing, grouping, finishing
 
 
 def _normal(axis: int) -> pl.Expr:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,16 @@ from typing import Any
 import polars as pl
 
 from workbench.catalog.listing import IDENTITY, Changes
-from workbench.catalog.part import ENTRIES, REFUSED, ROWS, list_parts
+from workbench.catalog.part import ENTRIES, Part, list_parts
 from workbench.catalog.record import (
     CATALOG,
     TABLES,
     columns_text,
     named_tables,
-    read_footer,
 )
+from workbench.catalog.table import count_rows, read_digest, read_table, scan_tables
 from workbench.catalog.walk import file_of
+from workbench.dicom.columns import REFUSED_SCHEMA
 from workbench.errors import SiteError, show
 from workbench.running.disk import writing
 
@@ -114,19 +115,14 @@ def open_work(out: Path, root: Path) -> Path:
 def keep_parts(work: Path, changes: Changes) -> Left:
     """Return what is read already; a part whose entries have changed since is removed."""
     parts = tuple(part for part in list_parts(work) if _is_valid(part, changes))
-    done = _count(part / ENTRIES for part in parts)
-    return Left(parts, done, _count(changes.fresh))
-
-
-def _count(tables: Iterable[Path]) -> int:
-    return sum(pl.scan_parquet(table).select(pl.len()).collect().item() for table in tables)
+    return Left(parts, count_rows([p / ENTRIES for p in parts]), count_rows(changes.fresh))
 
 
 def _is_valid(part: Path, changes: Changes) -> bool:
     """Return whether all files of a part are as they were; else remove it."""
     entries = pl.read_parquet(part / ENTRIES)
     if changes.fresh and not entries.is_empty():
-        now = pl.scan_parquet(list(changes.fresh)).filter(
+        now = scan_tables(changes.fresh).filter(
             pl.col("path").is_between(pl.lit(entries["path"].min()), pl.lit(entries["path"].max()))
         )
         if len(entries.join(now.collect(), on=IDENTITY, how="semi")) == len(entries):
@@ -137,23 +133,26 @@ def _is_valid(part: Path, changes: Changes) -> bool:
 
 def find_refused(out: Path, old: dict[str, Any], reasons: Iterable[str]) -> set[str]:
     """Return the files, or exams, of which the last scan refused something for one of `reasons`."""
-    refused = pl.scan_parquet([out / name for name in old["state"]["refused"]])
-    files = refused.filter(pl.col("reason").is_in(list(reasons))).select(file_of(pl.col("path")))
+    refused = [out / name for name in old["state"]["refused"]]
+    if not refused:
+        return set()
+    files = (
+        scan_tables(refused)
+        .filter(pl.col("reason").is_in(list(reasons)))
+        .select(file_of(pl.col("path")))
+    )
     return set(files.collect()["path"])
 
 
-def is_known(out: Path, work: Path, changes: Changes, old: dict[str, Any]) -> bool:
+def is_known(out: Path, parts: Sequence[Part], changes: Changes, old: dict[str, Any]) -> bool:
     """Return whether nothing changed, and what was tried again was refused as before."""
-    if not (changes.same and changes.fresh):
-        return changes.same
-    parts = list_parts(work)
-    if _count(part / ROWS for part in parts):
+    if not changes.same or count_rows([part.rows for part in parts]):
         return False
-    if not parts:
+    now = pl.concat([pl.DataFrame(schema=REFUSED_SCHEMA), *(read_table(p.refused) for p in parts)])
+    if now.is_empty():
         return True
-    now = pl.concat([pl.read_parquet(p / REFUSED) for p in parts])
-    before = pl.read_parquet([out / name for name in old["state"]["refused"]])
-    return len(now.join(before, on=now.columns, how="anti")) == 0
+    before = [out / name for name in old["state"]["refused"]]
+    return bool(before) and now.join(pl.read_parquet(before), on=now.columns, how="anti").is_empty()
 
 
 def remove_left(out: Path, record: dict[str, Any]) -> None:
@@ -168,7 +167,7 @@ def remove_left(out: Path, record: dict[str, Any]) -> None:
 def name_left_out(out: Path, record: dict[str, Any]) -> None:
     """Give the table of what is not in the catalog its second name, `LEFT_OUT`."""
     (table,) = record["state"]["left_out"]
-    if read_footer(out / LEFT_OUT) == record["tables"][table]:
+    if read_digest(out / LEFT_OUT) == record["tables"][table]:
         return
     coming = out / f".{LEFT_OUT}"
     coming.unlink(missing_ok=True)

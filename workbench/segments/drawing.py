@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 from collections import Counter
@@ -9,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -160,17 +160,16 @@ def _class_name(uid: str) -> str:
 
 
 def _read_dataset(path: str) -> Dataset:
-    """Return the attributes of a file but its pixels, after the scan's own checks."""
+    """Return the attributes of a file but its pixels, once a process apart has read its header."""
     import pydicom
 
-    from workbench.dicom.header import read_stored
+    from workbench.dicom.careful import read_apart
     from workbench.dicom.refusals import REASONS, UnreadableFile
 
-    try:
-        read_stored(Path(path), identified=False)
-    except UnreadableFile as refused:
-        sentence = f"The segmentation cannot be read: {REASONS[refused.reason]}"
-        raise ImageError(sentence, where=refused.detail, todo=_TODO) from None
+    (read,) = read_apart("", [os.path.abspath(path)], identified=False)  # noqa: PTH100 - as named
+    if isinstance(read, UnreadableFile):
+        sentence = f"The segmentation cannot be read: {REASONS[read.reason]}"
+        raise ImageError(sentence, where=read.detail, todo=_TODO)
     return pydicom.dcmread(path, stop_before_pixels=True, force=True)
 
 
