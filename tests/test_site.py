@@ -201,6 +201,19 @@ def test_retention_is_read_and_changes_no_digest(folder):
         edit(folder, (f"days = {wrong}", "days = 30"))
 
 
+def test_trusted_bundles_are_read_and_nothing_else_is_one(folder):
+    assert read_site(folder).trusted_bundles == ()
+    digest = f"sha256:{'a' * 64}"
+    edit(folder, ("[key]", f'[bundles]\ntrusted = ["{digest}"]\n\n[key]'))
+    assert read_site(folder).trusted_bundles == (digest,)
+    for wrong in ("*", "sha256:aa", digest.upper(), f"{digest}\\n", ""):
+        edit(folder, (digest, wrong))
+        with pytest.raises(SiteError) as caught:
+            read_site(folder)
+        assert "bundles.trusted" in caught.value.where
+        edit(folder, (wrong or '""', digest if wrong else f'"{digest}"'))
+
+
 def test_reading_opens_nothing_else(folder):
     for path in (folder / "exams.csv", folder / "card.md"):
         path.unlink()

@@ -27,6 +27,7 @@ from workbench.definition.declaration import (
 )
 from workbench.definition.problems import problem, refuse, refuse_failures
 from workbench.definition.study_file import PolicyTable, plain
+from workbench.definition.trusted_bundles import BundlesTable
 from workbench.disclosure.policy import Policy
 from workbench.display import Card, Displayed
 from workbench.errors import SiteError, WorkbenchError, show, suggest
@@ -129,6 +130,7 @@ class SiteFile(Declared):
     dask: DaskTable | None = None
     key: KeyTable | None = None
     retention: RetentionTable | None = None
+    bundles: BundlesTable | None = None
     cannot_answer: list[CannotAnswer] = Field(default_factory=list, max_length=500)
 
 
@@ -212,6 +214,11 @@ class Site(Displayed):
     def keep_days(self) -> int | None:
         """Days that a run is kept after it was last used, if `[retention]` says so."""
         return None if self.file.retention is None else self.file.retention.days
+
+    @property
+    def trusted_bundles(self) -> tuple[str, ...]:
+        """Digests of bundles whose configuration may hold code."""
+        return () if self.file.bundles is None else tuple(self.file.bundles.trusted)
 
     @property
     def cannot_answer(self) -> Mapping[str, Mapping[str, str]]:
