@@ -135,7 +135,16 @@ def test_tests_mirror_the_package():
     assert strangers == []
 
 
-OPENS_DICOM = ("annotation", "archive", "catalog", "dicom", "imaging", "pixels", "segments")
+OPENS_DICOM = (
+    "annotation",
+    "archive",
+    "catalog",
+    "dicom",
+    "imaging",
+    "phantom",
+    "pixels",
+    "segments",
+)
 
 
 def test_dicom_keywords_stay_where_dicom_is_opened():

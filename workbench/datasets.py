@@ -35,7 +35,7 @@ def list_sites(root: Path) -> dict[str, Site]:
     return found
 
 
-def build_dataset(folder: Path, name: str, scale: float) -> None:
+def build_dataset(folder: Path, name: str, scale: float | None = None) -> None:
     """Make the tables of pretend institutions by their recipe; what is made already stays.
 
     Parameters
@@ -45,7 +45,7 @@ def build_dataset(folder: Path, name: str, scale: float) -> None:
     name
         Name of the folder in it that holds `recipe.py`.
     scale
-        Share of it to make, 0.001 to 1.
+        Share of it to make, 0.001 to 1; None for what the recipe makes by itself.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def build_dataset(folder: Path, name: str, scale: float) -> None:
             where=show(str(folder), 200),
             todo=suggest(name, known),
         )
-    runpy.run_path(str(recipe))["main"](["--scale", str(scale)])
+    runpy.run_path(str(recipe))["main"]([] if scale is None else ["--scale", str(scale)])
 
 
 def datasets_of(folder: Path) -> Path:

@@ -28,8 +28,9 @@ def datasets(
         typer.Option("--build", metavar="NAME", help="Make a pretend dataset by its recipe."),
     ] = None,
     scale: Annotated[
-        float, typer.Option("--scale", help="Share of it to make, 0.001 to 1.")
-    ] = 0.01,
+        float | None,
+        typer.Option("--scale", help="Share of it to make, 0.001 to 1. Default: the recipe's."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the sites in this checkout, or make pretend ones."""
