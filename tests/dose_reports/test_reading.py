@@ -19,12 +19,15 @@ from tests.imaging.mutations import (
 from workbench.dose_reports.reading import read_dose_reports
 from workbench.dose_reports.tables import (
     ATTRITION,
+    BAD,
     EVENTS,
     EXAMS,
+    FAULTS,
     FLAGS,
     REASONS,
     REFUSED,
     RULES,
+    UNREADABLE,
 )
 
 LATEST = datetime(2026, 1, 1)  # noqa: DTZ001
@@ -46,6 +49,9 @@ def check(tables):
     assert set(tables.events["flags"].explode().drop_nulls()) <= set(FLAGS)
     assert set(tables.refused["reason"]) <= set(REASONS)
     assert tables.attrition["rule"].to_list() == list(RULES)
+    assert tables.faults.schema == FAULTS
+    assert set(tables.faults["rule"]) <= {*BAD, UNREADABLE}
+    assert {r for r in BAD if counted(tables).get(r)} <= set(tables.faults["rule"])
     counts = tables.events.group_by("exam_uid").len()
     joined = tables.exams.join(counts, on="exam_uid", how="left")
     assert (joined["n_events"] == joined["len"].fill_null(0)).all()
@@ -188,6 +194,32 @@ def test_doses_nobody_can_have_are_kept_out_and_counted(tmp_path):
     assert tables.exams["dlp_total_mgy_cm"].to_list() == [9.0]
     assert set(tables.exams["flags"][0]) == {"value_refused", "total_missing"}
     assert counted(tables) == {"negative_value": 2, "absurd_value": 1, "wrong_unit": 1}
+
+
+def test_faults_name_the_exam_that_they_are_of(tmp_path):
+    made = [
+        report(ct_event("1.2.3.1", "-5"), ct_event("1.2.3.2", "-7"), ct_total("3")),
+        report(exam="1.2.4", instance="1.2.4.4", PatientID="p2"),
+        report(ct_event("1.2.5.1", "5"), exam="1.2.5", instance="1.2.5.4", PatientID="p3"),
+    ]
+    put(tmp_path, *made)
+    (tmp_path / "text.dcm").write_text("no DICOM")
+    assert read(tmp_path).faults.rows() == [
+        ("1.2.3", "p1", "negative_value"),
+        ("1.2.4", "p2", UNREADABLE),
+        (None, None, UNREADABLE),
+    ]
+
+
+def test_images_are_left_unopened_if_reports_alone_are_asked_for(tmp_path):
+    made = [report(ct_event("1.2.3.1", "5"), ct_total("5")), image("CT", "1.2.6.1", exam="1.2.6")]
+    tables = read_dose_reports(put(tmp_path, *made), latest=LATEST, images=False)
+    assert tables.exams["exam_uid"].to_list() == ["1.2.3"]
+
+
+def test_a_stated_age_that_is_none_is_not_mended_by_a_date_of_birth(tmp_path):
+    made = report(ct_event("1.2.3.1", "5"), PatientAge="155Y", PatientBirthDate="19800101")
+    assert read(put(tmp_path, made)).exams["age_years"].to_list() == [None]
 
 
 def test_an_exam_stored_under_two_uids_counts_once(tmp_path):

@@ -1,26 +1,71 @@
-"""Device records: a device stands for the patient, and film for nothing that is used."""
+"""Device records: what is protected is a device on a day, and film is nothing that is used."""
 
 from __future__ import annotations
 
-import polars as pl
+from pathlib import Path
 
+import polars as pl
+import pytest
+
+from tests.conftest import ROOT
 from tests.radiology.test_device_faults import make_exams, make_register
+from workbench.disclosure.cells import protect
+from workbench.disclosure.policy import Policy
+from workbench.disclosure.review import review
 from workbench.radiology.device_records import list_device_days, list_device_hours, list_devices
 from workbench.radiology.equipment import measure_use
+from workbench.radiology.records import write_records
+from workbench.study import read_study
 
 
 def test_film_is_in_the_fleet_and_not_in_the_use() -> None:
     register = pl.concat([make_register("CT1"), make_register("XR1", digital=False)])
     use = measure_use(make_exams("CT1"), register)
     assert use.days["device"].unique().to_list() == ["CT1"]
-    assert list_devices(register).collect()["patient_id"].to_list() == ["CT1", "XR1"]
+    devices = list_devices(register).collect()
+    assert devices.select("patient_id", "device_kind").rows() == [
+        ("CT1", "digital"), ("XR1", "film"),
+    ]  # fmt: skip
+    unknown = register.with_columns(digital=pl.lit(None, pl.Boolean))
+    for rows in (unknown, register.drop("digital")):
+        assert list_devices(rows).collect()["device_kind"].to_list() == [None, None]
 
 
-def test_a_device_stands_for_the_patient() -> None:
+def test_a_day_of_a_device_is_exam_and_patient() -> None:
     register = make_register("CT1", "CT2")
     use = measure_use(make_exams("CT1", "CT2", days=7), register)
-    days, hours = list_device_days(use, register).collect(), list_device_hours(use).collect()
-    assert days["exam_uid"].n_unique() == len(days) == 14
-    assert set(days["patient_id"]) == set(hours["patient_id"]) == {"CT1", "CT2"}
+    days = list_device_days(use, register).collect()
+    assert days["exam_uid"].equals(days["patient_id"], check_names=False)
+    assert days["patient_id"].n_unique() == len(days) == 14
     assert days["use_percent"].unique().round(3).to_list() == [round(100 * 80 / 720, 3)]
-    assert hours.filter(weekday="3", hour="9")["use_percent"].round(3).to_list() == [66.667] * 2
+
+
+def test_an_hour_of_the_week_is_told_month_by_month() -> None:
+    # 2024 begins on a Monday: January has five Wednesdays, February four.
+    use = measure_use(make_exams("CT1", "CT2", days=60), make_register("CT1", "CT2"))
+    hours = list_device_hours(use).collect()
+    assert hours["exam_uid"].equals(hours["patient_id"], check_names=False)
+    assert hours["patient_id"].n_unique() == len(hours) == 2 * 2 * 7 * 12
+    nine = hours.filter(weekday="3", hour="9").sort("month", "patient_id")
+    assert nine["month"].dt.month().to_list() == [1, 1, 2, 2]
+    assert nine["use_percent"].round(3).to_list() == [66.667] * 4
+
+
+@pytest.mark.parametrize("days", [9, 10, 121, 152])
+def test_one_scanner_is_told_once_it_was_open_on_ten_days(tmp_path: Path, days: int) -> None:
+    """Of an hour of the week two scanners make ten rows in the fifth month, May of 2024."""
+    study = read_study(ROOT / "studies" / "imaging_service")
+    register = make_register("CT1", "CT2")
+    use = measure_use(make_exams("CT1", "CT2", days=days), register)
+    one = list_device_days(use, register).filter(pl.col("patient_id").str.starts_with("CT1"))
+    made = write_records(one, tmp_path / "days")
+    exact = made.tabulate(study.output("use_of_devices"), "use_percent")
+    view = protect(exact, Policy())
+    assert (view.data["patients"].sel(modality="CT").max() >= 10) == (days >= 10)
+    # However much a device is used: nobody has too many exams.
+    assert "exams_per_patient" not in {f.rule for f in review("use", exact, view, Policy())}
+
+    made = write_records(list_device_hours(use), tmp_path / "hours")
+    exact = made.tabulate(study.output("use_of_hours"), "use_percent")
+    told = protect(exact, Policy()).statuses["patients"].sel(weekday="3", hour="9").item()
+    assert (told == "rounded") == (days == 152)

@@ -240,3 +240,37 @@ def test_the_week_of_a_device() -> None:
     found = dict(hours.select("hour", "use_percent").iter_rows())
     used = {8: 50, 9: pytest.approx(100 / 3), 10: 75, 19: pytest.approx(100 / 6)}
     assert found == dict.fromkeys(range(8, 20), 0) | used
+
+
+def test_hours_of_the_week_are_those_of_each_month() -> None:
+    """Hours open and busy, summed day by day: over a change of clocks, a device that comes late."""
+    first = dt.date(2024, 1, 17)
+    rows = [
+        (name, _at("23:30", day), _at("00:15", day + dt.timedelta(1)))
+        for name, step in (("A", 1), ("B", 3))
+        for day in (first + dt.timedelta(n) for n in range(0, 100, step))
+    ]
+    register = _register("A", "B", weekday=(0, 1440), every_day=True).with_columns(
+        installed_date=pl.when(pl.col("station") == "B").then(pl.lit(dt.date(2024, 3, 10)))
+    )
+    use = measure_use(_exams(rows), register, zone="Europe/Berlin")
+    expected: dict[tuple[str, dt.date, int, int], list[int]] = {}
+    changed, last = dt.date(2024, 3, 31), first + dt.timedelta(99)
+    for name, step, since in (("A", 1, first), ("B", 3, dt.date(2024, 3, 10))):
+        day = since
+        while day <= last:
+            starts = (day - first).days % step == 0
+            before = (day - first).days > 0 and (day - first).days % step == 1 % step
+            for hour in range(24):
+                key = (name, day.replace(day=1), day.isoweekday(), hour)
+                busy = 30 * (starts and hour == 23) + 15 * (before and hour == 0)
+                total = expected.setdefault(key, [0, 0])
+                if day != changed:
+                    total[0] += 60
+                    total[1] += busy
+            day += dt.timedelta(1)
+    expected = {key: total for key, total in expected.items() if total[0]}
+    found = {tuple(row[:4]): row[4:] for row in use.hours.iter_rows()}
+    assert found.keys() == expected.keys()
+    for key, (minutes, used) in expected.items():
+        assert found[key] == pytest.approx((minutes, 100 * used / minutes)), key

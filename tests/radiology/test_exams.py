@@ -279,7 +279,7 @@ def test_tabulate_makes_what_the_study_declares(tmp_path):
     study = read_study(STUDY)
     rows = write_exams(archive({}, {"exam_uid": "e2", "modality": "MR"}), tmp_path)
     for output in study.outputs.values():
-        if output.is_summary:
+        if output.is_summary and output.population == "exams":
             column = "megabytes" if output.name == "size_of_exam" else None
             found = rows.tabulate(output, column)
             assert found.kind == output.kind
@@ -308,7 +308,17 @@ def test_folders_that_hold_something_else_are_refused(tmp_path):
     with pytest.raises(SiteError, match="not empty"):
         write_exams(archive({}), tmp_path)
     with pytest.raises(SiteError, match="No exam is left"):
-        write_exams(archive({"modality": "SR"}), tmp_path / "new")
+        write_exams(archive({}), tmp_path / "new", largest_images=0)
+    with pytest.raises(SiteError, match="No exam is left"):
+        write_exams(archive({"modality": "SR", "patient_id": None}), tmp_path / "other")
+
+
+def test_an_archive_of_dose_reports_alone_has_no_exams(tmp_path):
+    rows = write_exams(archive({"modality": "SR"}), tmp_path)
+    assert rows.frame().collect().is_empty()
+    assert not rows.count([MODALITY]).data["exams"].any()
+    assert rows.attrition["series"].to_list()[2:4] == [1, 0]
+    assert open_exams(tmp_path).frame().collect_schema() == rows.frame().collect_schema()
 
 
 def test_opened_exams_are_those_that_were_written(tmp_path):

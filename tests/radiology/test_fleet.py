@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from workbench.errors import SiteError
-from workbench.radiology.fleet import describe_fleet, open_fleet
+from workbench.radiology.fleet import add_device_age, describe_fleet, open_fleet
 
 DAY = dt.date(2024, 1, 1)
 REGISTER = pl.LazyFrame(
@@ -59,6 +59,32 @@ def test_a_register_that_says_little() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", [pl.String(), pl.Categorical(), pl.Enum(["A", "B", "Z"])])
+def test_age_on_the_day_of_the_exam(kind: pl.DataType) -> None:
+    at = dt.datetime.combine(dt.date(2022, 7, 1), dt.time(8))
+    rows = [("A", at), ("A", at.replace(2017)), ("B", at.replace(2019)), ("Z", at), (None, at),
+            ("A", None), ("A", at.replace(2099))]  # fmt: skip
+    exams = pl.LazyFrame(
+        rows, {"station": pl.String(), "exam_time": pl.Datetime("us")}, orient="row"
+    )
+    exams = exams.with_columns(pl.col("station").cast(kind)).with_row_index("n")
+    aged = add_device_age(exams, REGISTER).sort("n").collect()
+    ages = [None if a is None else round(a, 2) for a in aged["device_age_years"]]
+    # A was installed on 1 July 2012; B in 2020, after its exam; Z is in no register.
+    assert ages == [10.0, 5.0, None, None, None, None, None]
+    assert aged.columns == ["n", "station", "exam_time", "device_age_years"]
+    assert aged["station"].dtype == kind
+
+
+def test_age_of_a_device_that_was_never_installed() -> None:
+    exams = pl.LazyFrame(
+        {"station": ["E", "F"], "exam_time": [dt.datetime.combine(DAY, dt.time())] * 2}
+    )
+    for register in (REGISTER, REGISTER.drop("installed_date"), REGISTER.clear()):
+        aged = add_device_age(exams, register).collect()
+        assert aged["device_age_years"].to_list() == [None, None]
+
+
 def test_refused() -> None:
     with pytest.raises(SiteError, match="stands twice"):
         open_fleet(pl.LazyFrame({"station": ["A", "A"]}), DAY)
@@ -66,3 +92,6 @@ def test_refused() -> None:
         open_fleet(REGISTER.drop("station"), DAY)
     with pytest.raises(SiteError, match="no column 'maker'"):
         describe_fleet(open_fleet(REGISTER, DAY), "maker")
+    exams = pl.LazyFrame(schema={"station": pl.String(), "exam_time": pl.Datetime("us")})
+    with pytest.raises(SiteError, match="stands twice"):
+        add_device_age(exams, pl.LazyFrame({"station": ["A", "A"], "installed_date": [DAY, DAY]}))

@@ -44,6 +44,15 @@ BAD: list[tuple[str, dict[str, object]]] = [
     ("absurd_value", {"ctdivol_mgy": 1e6}),
     ("absurd_value", {"agd_mgy": float("nan")}),
 ]
+UNITS: list[tuple[float, float, bool]] = [
+    (8.0, 300.0, True),
+    (222.59, 111.3 * 3, True),  # three rotations of 5 mm
+    (8.0, 3.0, False),  # dGy.cm
+    (8.0, 0.3, False),  # Gy.cm
+    (8.0, 4.2, False),  # mSv
+    (0.008, 300.0, False),  # Gy
+    (0.0, 300.0, True),  # no scan has 0: nothing to compare with
+]
 
 
 @pytest.mark.parametrize(("rule", "change"), BAD)
@@ -132,3 +141,46 @@ def test_rows_without_identifiers_are_counted_as_one_patient() -> None:
     rows = judged.rows.filter(pl.col("rules").list.contains("no_identifier")).collect()
     assert len(rows) == rows["exam_uid"].n_unique() == 3
     assert rows.filter(pl.col("patient_id") != "a")["patient_id"].n_unique() == 1
+
+
+@pytest.mark.parametrize(("ctdivol", "dlp", "fits"), UNITS)
+def test_doses_that_fit_no_scan(ctdivol: float, dlp: float, fits: bool) -> None:
+    judged = judge_plausibility(_table({"ctdivol_mgy": ctdivol, "dlp_mgy_cm": dlp}), NOW)
+    assert judged.rows.collect()["rules"].to_list() == [[] if fits else ["wrong_unit"]]
+    kept = judged.kept.select("ctdivol_mgy", "dlp_mgy_cm").collect().row(0)
+    assert kept == ((ctdivol, dlp) if fits else (None, None))
+
+
+def test_an_absurd_dose_is_not_compared_with_another() -> None:
+    judged = judge_plausibility(_table({"ctdivol_mgy": 1e6}), NOW)
+    assert judged.rows.collect()["rules"].to_list() == [["absurd_value"]]
+    assert judged.kept.collect()["dlp_mgy_cm"].item() == GOOD["dlp_mgy_cm"]
+
+
+@pytest.mark.parametrize("kind", [pl.String(), pl.Categorical()])
+def test_two_devices_with_one_serial_number(kind: pl.DataType) -> None:
+    devices = [("A", "1"), ("B", "1"), ("A", "1"), ("C", "2"), ("D", None), ("E", None)]
+    rows = _table(*({"station": station, "device_serial": serial} for station, serial in devices))
+    judged = judge_plausibility(rows.cast({"station": kind, "device_serial": kind}), NOW)
+    assert judged.kept.collect()["device_serial"].to_list() == [None] * 3 + ["2", None, None]
+    told = judged.rows.collect()["rules"].to_list()
+    assert told == [["shared_serial"]] * 3 + [[]] * 3
+
+
+def test_what_was_kept_out_before_is_told_beside() -> None:
+    faults = pl.DataFrame(
+        [("0", "a", "wrong_unit"), ("9", "z", "unreadable_file"), (None, None, "unreadable_file"),
+         (None, None, "unreadable_file"), ("1", "a", "negative_value")],
+        schema=["exam_uid", "patient_id", "rule"], orient="row",
+    )  # fmt: skip
+    judged = judge_plausibility(_table({}, {"dlp_mgy_cm": -1.0}, {}), NOW, faults=faults)
+    told = judged.rows.select("exam_uid", "rules").sort("exam_uid").collect()
+    assert dict(told.iter_rows()) == {
+        "0": ["wrong_unit"],
+        "1": ["negative_value"],
+        "2": [],
+        "9": ["unreadable_file"],
+        "no exam, file 2": ["unreadable_file"],
+        "no exam, file 3": ["unreadable_file"],
+    }
+    assert len(judged.kept.collect()) == 3

@@ -9,10 +9,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from workbench.archive.cluster import Workers
 from workbench.definition.dimensions import DimensionTable, StudyDimension, make_dimension
 from workbench.definition.steps import Output
 from workbench.errors import DefinitionError, SiteError
 from workbench.radiology.records import open_records, write_records
+from workbench.site import Site
 from workbench.statistics.survival import kaplan_meier
 
 CODES = """code,system,label_en,label_ru,label_zh,matches
@@ -142,3 +144,32 @@ def test_refused(tmp_path: Path) -> None:
         write_records(_rows(5), tmp_path / "c")
     with pytest.raises(SiteError, match="holds no records"):
         open_records(tmp_path / "nothing")
+
+
+def test_the_workers_of_the_site_make_the_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever writes records says where they are: `[dask]` of the site counts at once."""
+    asked: list[dict[str, object]] = []
+
+    def connect(site: Site | None) -> Workers:
+        asked.append(dict(site.dask or {}) if site else {})
+        return Workers()
+
+    monkeypatch.setattr("workbench.radiology.records.connect", connect)
+    _rows().collect().write_parquet(tmp_path / "exams.parquet")
+    (tmp_path / "site.toml").write_text(
+        '[site]\nid = "north"\nname = "N"\nkind = "pretend"\n[archive]\nkind = "table"\n'
+        'level = "exam"\npath = "exams.parquet"\n[dask]\nworkers = 2\nprocesses = true\n'
+    )
+    modality = _dimension(tmp_path, "modality", codelist="modality.csv", one_per="none")
+    output = _output("counts", modality)
+    made = write_records(_rows(), tmp_path / "a", tmp_path / "site.toml", buckets=3)
+    assert len(made.partitions) == 3
+    tables = [
+        made.tabulate(output),
+        open_records(tmp_path / "a", tmp_path / "site.toml").tabulate(output),
+        write_records(_rows(), tmp_path / "b").tabulate(output),
+    ]
+    assert asked == [{"workers": 2, "processes": True}] * 2 + [{}]
+    assert all(table.data.equals(tables[0].data) for table in tables)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -18,10 +19,13 @@ from workbench.dose_reports.merging import Merged, merge_reports
 from workbench.dose_reports.repeated import drop_repeated
 from workbench.dose_reports.report import KINDS, Report, is_dose_report, read_report
 from workbench.dose_reports.tables import (
+    BAD,
     EVENTS,
     EXAMS,
+    FAULTS,
     MODALITIES,
     REFUSED,
+    UNREADABLE,
     DoseTables,
     count_rules,
 )
@@ -32,7 +36,9 @@ _Row: TypeAlias = dict[str, Any]
 _WHO = ("manufacturer", "model", "station", "exam_description", "sex")
 
 
-def read_dose_reports(source: Source, *, latest: datetime | None = None) -> DoseTables:
+def read_dose_reports(
+    source: Source, *, latest: datetime | None = None, images: bool = True
+) -> DoseTables:
     """Read the dose of exams: from their reports, and from images where there is no report.
 
     Reports are read by template and code: X-Ray Radiation Dose SR (TID 10001 and 10011 with what
@@ -52,6 +58,8 @@ def read_dose_reports(source: Source, *, latest: datetime | None = None) -> Dose
         An archive, a catalog, a folder, or files.
     latest
         Time after which nothing can have been; tomorrow by default.
+    images
+        Whether images are read where there is no report. Without, they are left unopened.
 
     Returns
     -------
@@ -63,7 +71,7 @@ def read_dose_reports(source: Source, *, latest: datetime | None = None) -> Dose
     for file in files.reports():
         reading.add_report(file)
     reported = {(exam, told.report.kind) for exam, all_ in reading.told.items() for told in all_}
-    for file in files.images(reported):
+    for file in files.images(reported) if images else ():
         reading.add_image(file)
     reading.read_images()
     reading.counted["image_of_reported_exam"] += files.skipped
@@ -87,15 +95,28 @@ class _Reading:
     refused: list[Refused] = field(default_factory=list)
     counted: Counter[str] = field(default_factory=Counter)
     files: Counter[str] = field(default_factory=Counter)
+    known: set[tuple[str, str | None, str]] = field(default_factory=set)
+    unknown: int = 0
 
-    def refuse(self, file: File, reason: str, detail: str = "") -> None:
+    def refuse(self, file: File | Refused, reason: str = "", detail: str = "") -> None:
         """Add a file that is not used."""
+        if isinstance(file, Refused):
+            self.refused.append(file)
+            self.unknown += 1
+            return
         self.refused.append(Refused(str(file.path), reason, detail))
+        if reason not in ("not_dose", *BAD):
+            self.blame(file.row["exam_uid"], file.row["patient_id"], [UNREADABLE])
+
+    def blame(self, exam: str, patient: str | None, rules: Iterable[str]) -> None:
+        """Add the rules that say that something is wrong with an exam."""
+        wanted = (*BAD, UNREADABLE)
+        self.known |= {(exam, patient or None, rule) for rule in rules if rule in wanted}
 
     def add_report(self, file: File | Refused) -> None:
         """Add a structured report."""
         if isinstance(file, Refused):
-            self.refused.append(file)
+            self.refuse(file)
             return
         try:
             content = read_content(file.path)
@@ -119,7 +140,7 @@ class _Reading:
     def add_image(self, file: File | Refused) -> None:
         """Add an image of an exam without a report."""
         if isinstance(file, Refused):
-            self.refused.append(file)
+            self.refuse(file)
         elif is_irradiation(file.row):
             self.images[file.row["exam_uid"], file.kind].append(file)
         else:
@@ -159,6 +180,8 @@ class _Reading:
             patients = {f.row["patient_id"] for t in told for f in t.files} - {None}
             if len(patients) > 1:
                 self.counted["two_patients"] += 1
+                for patient in patients:
+                    self.blame(uid, patient, ["two_patients"])
                 files = {file.path: file for t in told for file in t.files}
                 for file in files.values():
                     self.refuse(file, "two_patients")
@@ -171,10 +194,17 @@ class _Reading:
             pl.DataFrame(exams, schema=EXAMS), pl.DataFrame(events, schema=EVENTS)
         )
         self.counted["duplicate_exam"] += again
+        left = set(table["exam_uid"])
+        for exam in exams:
+            if exam["exam_uid"] not in left:
+                self.blame(exam["exam_uid"], exam["patient_id"], ["duplicate_exam"])
         self.files["refused"] = len(self.refused)
         rows = sorted((r.path, r.reason, r.detail) for r in self.refused)
         refused = pl.DataFrame(rows, schema=REFUSED, orient="row")
-        return DoseTables(table, of_table, refused, count_rules(self.counted), dict(self.files))
+        found = [*sorted(self.known, key=str), *[(None, None, UNREADABLE)] * self.unknown]
+        faults = pl.DataFrame(found, schema=FAULTS, orient="row")
+        counted = count_rules(self.counted)
+        return DoseTables(table, of_table, refused, counted, faults, dict(self.files))
 
     def _make_exam(
         self, uid: str, told: list[_Told]
@@ -187,7 +217,9 @@ class _Reading:
         by_report = {id(t.report): t.files for t in told}
         used = [report for m in merged for report in m.reports]
         rows = [file.row for report in used for file in by_report[id(report)]]
-        exam = self._describe(rows) | _add_up(merged) | {"exam_uid": uid}
+        described, wrong = self._describe(rows)
+        exam = described | _add_up(merged) | {"exam_uid": uid}
+        self.blame(uid, exam["patient_id"], {*wrong, *(r for m in merged for r in m.counted)})
         exam["report_uid"] = next((r.report_uid for r in used if r.report_uid), None)
         exam["weight_kg"] = next((r.weight_kg for r in used if r.weight_kg is not None), None)
         exam["n_reports"] = sum(bool(report.report_uid) for report in used)
@@ -198,18 +230,23 @@ class _Reading:
         ]
         return exam, events
 
-    def _describe(self, rows: list[_Row]) -> _Row:
-        """Return who was examined where and when, of the first row that says."""
+    def _describe(self, rows: list[_Row]) -> tuple[_Row, set[str]]:
+        """Return who was examined where and when, of the first row that says; broken rules."""
         found = {n: next((r[n] for r in rows if r[n] is not None), None) for n in _WHO}
         found["patient_id"] = next((r["patient_id"] for r in rows if r["patient_id"]), None)
-        ages = [r["age_years"] for r in rows if r["age_years"] is not None]
-        found["age_years"] = min(ages, default=None)
-        self.counted["age_not_possible"] += any(r["age_refused"] for r in rows)
+        # What is no age is not mended by a date of birth: one of the two is wrong.
+        stated = [r["age_years"] for r in rows if not r["age_refused"]]
+        found["age_years"] = min((age for age in stated if age is not None), default=None)
         times = [r["exam_time"] for r in rows if r["exam_time"] is not None]
         possible = [t for t in times if is_possible(t, self.latest)]
-        self.counted["time_not_possible"] += len(possible) < len(times)
         found["exam_time"] = min(possible, default=None)
-        return found
+        broken = {
+            "age_not_possible": len(stated) < len(rows),
+            "time_not_possible": len(possible) < len(times),
+        }
+        wrong = {rule for rule, is_so in broken.items() if is_so}
+        self.counted.update(wrong)
+        return found, wrong
 
 
 def _add_up(merged: list[Merged]) -> _Row:

@@ -90,6 +90,7 @@ EVENTS = pl.Schema(
 32; `plane` is A, B or null; `target_region_code` is scheme and code.
 """
 REFUSED = pl.Schema({"path": _TEXT, "reason": _TEXT, "detail": _TEXT})
+FAULTS = pl.Schema({"exam_uid": _TEXT, "patient_id": _TEXT, "rule": _TEXT})
 ATTRITION = pl.Schema({"rule": _TEXT, "rows": _COUNT, "what": _TEXT})
 MODALITIES = ("CT", "XA", "RF", "MG", "DX", "CR", "PX", "IO", "PT", "NM")
 """Modalities of `exams.modality`, that of the first in this order that an exam has."""
@@ -119,6 +120,12 @@ RULES: Mapping[str, str] = {
     "derived_image": "an image that was computed or captured: no irradiation of its own",
 }
 """Code -> sentence: what is kept out of the figures, and counted."""
+UNREADABLE = "unreadable_file"
+BAD = (
+    *("age_not_possible", "time_not_possible", "negative_value", "absurd_value", "not_a_number"),
+    *("unknown_unit", "wrong_unit", "duplicate_exam", "two_patients"),
+)
+"""The rules that say that something is wrong; by the others nothing is lost."""
 
 FLAGS: Mapping[str, str] = {
     "total_missing": "no total is stated: the sum of the events is used",
@@ -158,6 +165,9 @@ class DoseTables:
         Path, reason (`REASONS`) and detail of each file that is not used.
     attrition
         Rule, number of rows and sentence of what was kept out (`RULES`).
+    faults
+        Exam, patient and rule (`BAD`, or `UNREADABLE` for a file that is refused): one row for each
+        exam and rule, and for each file of which neither is known.
     files
         Number of files by what became of them: `report`, `image`, `other` (no irradiation, or told
         by a report) and `refused`.
@@ -167,6 +177,7 @@ class DoseTables:
     events: pl.DataFrame
     refused: pl.DataFrame
     attrition: pl.DataFrame
+    faults: pl.DataFrame
     files: Mapping[str, int] = field(default_factory=dict)
 
 

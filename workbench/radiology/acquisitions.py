@@ -1,7 +1,8 @@
 """Acquisitions: what was done when, on which device, to whom, at what dose; one row an exam.
 
 A table of the site's may hold them; of DICOM files they are made from the catalog: the first and
-the last time of an exam on a device, and the largest CTDIvol that its images state.
+the last time of an exam on a device, and the CTDIvol that its images state, unless a dose report
+says what it was.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ import polars as pl
 from workbench.archive.archive import KEYWORDS, open_archive
 from workbench.archive.table_file import locate_table, open_table_file, refusing
 from workbench.catalog.catalog import open_site_catalog
+from workbench.dicom.rows import read_age
+from workbench.dose_reports.reading import read_dose_reports
+from workbench.dose_reports.tables import FAULTS
 from workbench.radiology.grouping import DERIVED
+from workbench.radiology.reported_doses import find_catalog_faults, use_dose_reports
 from workbench.radiology.site_tables import read_columns
 from workbench.site import SCANNED
 
@@ -57,12 +62,12 @@ FROM_CATALOG = {
     "facility", "weight_kg", "phantom_cm", "dlp_mgy_cm", "agd_mgy", "dap_gy_cm2", "dose_rp_mgy",
     "fluoro_time_s",
 }  # fmt: skip
-"""Columns that a catalog does not hold; doses are in dose reports."""
+"""Columns that a catalog does not hold; most doses are in dose reports."""
 
 
 @dataclass(frozen=True)
 class Acquisitions:
-    """Hold the acquisitions of a site; nothing is read until rows are asked for.
+    """Hold the acquisitions of a site; of a table no row is read until rows are asked for.
 
     Parameters
     ----------
@@ -70,10 +75,14 @@ class Acquisitions:
         Columns of `COLUMNS`; null where nothing is stated.
     missing
         Columns that the site does not hold at all: what needs them is not answerable here.
+    faults
+        exam_uid, patient_id and rule of what was kept out when files and dose reports were read:
+        what `judge_plausibility` counts beside its own rules.
     """
 
     rows: pl.LazyFrame = field(repr=False)
     missing: tuple[str, ...]
+    faults: pl.DataFrame = field(repr=False, default_factory=lambda: pl.DataFrame(schema=FAULTS))
 
 
 def open_acquisitions(site: Site | Path | str) -> Acquisitions:
@@ -83,7 +92,8 @@ def open_acquisitions(site: Site | Path | str) -> Acquisitions:
     ----------
     site
         A Site, or the path of a `site.toml`. An archive of kind "table" at level "exam" is read
-        itself; one that is scanned, by its catalog; any other by its series, without times.
+        itself; one that is scanned, by its catalog, and its dose reports are read; any other by
+        its series, without times.
 
     Returns
     -------
@@ -93,6 +103,8 @@ def open_acquisitions(site: Site | Path | str) -> Acquisitions:
     ------
     SiteError
         If a column cannot be what its name says.
+    ImageError
+        If a dose report that the catalog names is not in the archive any more.
     """
     if isinstance(site, (str, Path)):
         from workbench.site import read_site
@@ -103,7 +115,7 @@ def open_acquisitions(site: Site | Path | str) -> Acquisitions:
     if kind == "table" and declared.get("level") == "exam":
         return _from_table(declared, Path(site.folder))
     if kind in SCANNED:
-        return _from_catalog(open_site_catalog(declared, Path(site.folder)).instances())
+        return _from_scanned(site)
     return _from_series(open_archive(site).series())
 
 
@@ -164,30 +176,47 @@ def _from_series(series: pl.LazyFrame) -> Acquisitions:
     return Acquisitions(rows.select(pl.col(n).cast(t) for n, t in COLUMNS.items()), missing)
 
 
-def _from_catalog(instances: pl.LazyFrame) -> Acquisitions:
+def _from_scanned(site: Site) -> Acquisitions:
+    """Return what images say, and of exams with a dose report what that says."""
+    catalog = open_site_catalog(site.archive, Path(site.folder))
+    # Few rows of many images: read once, not at each look.
+    rows = _from_catalog(catalog.instances()).collect(engine="streaming").lazy()
+    faults = find_catalog_faults(catalog)
+    if catalog.modalities.get("SR"):
+        tables = read_dose_reports(open_archive(site), images=False)
+        rows, faults = use_dose_reports(rows, tables), pl.concat([faults, tables.faults])
+    stated = rows.select(pl.all().count()).collect().row(0, named=True)
+    return Acquisitions(rows, tuple(name for name in COLUMNS if not stated[name]), faults)
+
+
+def _from_catalog(instances: pl.LazyFrame) -> pl.LazyFrame:
     times = ("acquisition_time", "content_time", "series_time")
     first = pl.coalesce(*times, "exam_time")
-    same = ("station", "device_serial", "manufacturer", "model", "body_part", "protocol", "sex")
+    device = ["exam_uid", "patient_id", "modality", "station", "device_serial"]
+    lowest = ["manufacturer", "model", "body_part", "protocol", "sex", "software", "exam_time",
+              "age_years"]  # fmt: skip
+    dose = pl.col("ctdivol_mgy")
     derived = pl.col("modality").is_in(DERIVED).fill_null(value=False)
-    made = (
-        instances.filter(~derived)
-        .with_columns(_first=first, _last=pl.max_horizontal(times))
-        .group_by("exam_uid", "patient_id", "modality", "station", "device_serial")
-        .agg(
-            *(pl.col(n).min() for n in same if n not in ("station", "device_serial")),
-            software=pl.col("software_version").min(),
-            exam_time=pl.col("_first").min(),
-            exam_end_time=pl.col("_last").max(),
-            age_years=pl.col("age_years").min(),
-            kvp_kv=pl.col("kvp_kv").max(),
-            ctdivol_mgy=pl.col("ctdivol_mgy").max(),
-        )
+    # What is stated and is no age is judged as such, whatever the date of birth would make of it.
+    no_age = pl.col("age").is_not_null() & read_age(pl.col("age")).is_null()
+    rows = instances.filter(~derived).with_columns(
+        exam_time=first,
+        exam_end_time=pl.max_horizontal(times),
+        age_years=pl.when(no_age).then(float("nan")).otherwise("age_years"),
+        software="software_version",
     )
+    # With modulation each image has a CTDIvol of its own: that of a series is their mean. One below
+    # 0 is not averaged away: it is to be judged.
+    for keys, found in (([*device, "series_uid"], dose.mean()), (device, dose.max())):
+        rows = rows.group_by(keys).agg(
+            pl.col(lowest).min(),
+            pl.col("exam_end_time", "kvp_kv").max(),
+            ctdivol_mgy=pl.when(dose.min() < 0).then(dose.min()).otherwise(found),
+        )
     # One image says when it was made, not how long the exam took.
     took = pl.col("exam_end_time") > pl.col("exam_time")
-    rows = made.with_columns(
+    rows = rows.with_columns(
         exam_end_time=pl.when(took).then("exam_end_time"),
         **{name: pl.lit(None, COLUMNS[name]) for name in FROM_CATALOG},
     )
-    missing = tuple(name for name in COLUMNS if name in FROM_CATALOG)
-    return Acquisitions(rows.select(pl.col(n).cast(t) for n, t in COLUMNS.items()), missing)
+    return rows.select(pl.col(n).cast(t) for n, t in COLUMNS.items())

@@ -17,6 +17,7 @@ HOUR = 3600
 HOURS = pl.Schema(
     {
         "device": pl.String(),
+        "month": pl.Date(),
         "weekday": pl.Int8(),
         "hour": pl.Int8(),
         "open_min": pl.Float64(),
@@ -47,24 +48,28 @@ class Busy:
         return np.bincount(self.cell, self.end - self.begin, calendar.opens.size).astype(np.float64)
 
     def by_hour(self, calendar: Calendar, names: pl.Series) -> pl.DataFrame:
-        """Return how busy each device is in each hour of the week.
+        """Return how busy each device is in each hour of the week, month by month.
 
         Days on which clocks are changed are left out: their hours are not those of others.
 
         Returns
         -------
         polars.DataFrame
-            device, weekday (1 is Monday), hour (0 to 23), open_min, use_percent; the hours in
-            which the device is open at all.
+            device, month (its first day), weekday (1 is Monday), hour (0 to 23), open_min,
+            use_percent; the hours in which the device is open at all.
         """
         normal = (calendar.length == DAY).ravel()
+        dates = calendar.first + np.arange(calendar.days)
+        months = dates.astype("datetime64[D]").astype("datetime64[M]")
+        month = (months - months[0]).astype(np.int64)
+        number = int(month[-1]) + 1
         week = 7 * 24
-        weekday = (calendar.first + np.arange(calendar.days) + 3) % 7
-        size = len(names) * week
+        first_hour = month * week + (dates + 3) % 7 * 24  # 1970-01-01 was a Thursday
+        size = len(names) * number * week
 
         def add(cell: Integers, begin: Integers, end: Integers) -> NDArray[np.float64]:
             device, day = np.divmod(cell, calendar.days)
-            first = device * week + weekday[day] * 24
+            first = device * number * week + first_hour[day]
             total = np.zeros(size)
             hour = begin // HOUR
             while len(hour):
@@ -76,20 +81,15 @@ class Busy:
 
         kept = normal[self.cell]
         busy = add(self.cell[kept], self.begin[kept], self.end[kept])
-        # Opening hours repeat: each device's are added once for every different day it has.
         opens, closes = calendar.opens.ravel(), calendar.closes.ravel()
         cells = np.flatnonzero(normal & (opens >= 0))
-        device, day = np.divmod(cells, calendar.days)
-        kind = (device * 7 + weekday[day]) * 1441 * 60 + opens[cells]
-        _, at, times = np.unique(kind, return_index=True, return_counts=True)
-        opened = np.zeros(size)
-        for number in np.unique(times):
-            some = cells[at[times == number]]
-            opened += number * add(some, opens[some], closes[some])
+        opened = add(cells, opens[cells], closes[cells])
         place = np.flatnonzero(opened)
+        starts = (months[0] + np.arange(number)).astype("datetime64[D]")
         return pl.DataFrame(
             {
-                "device": names.gather(place // week).rename("device"),
+                "device": names.gather(place // (number * week)).rename("device"),
+                "month": pl.Series(starts[place // week % number]).cast(pl.Date),
                 "weekday": (place % week // 24 + 1).astype(np.int8),
                 "hour": (place % 24).astype(np.int8),
                 "open_min": opened[place] / 60,

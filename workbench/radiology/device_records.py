@@ -1,7 +1,8 @@
-"""Device records: what is known of devices, in rows that `write_records` takes.
+"""Device records: how devices are used, and which there are, in rows that `write_records` takes.
 
-A device stands for the patient, and a device on a day, or in an hour of the week, for the exam: so
-the rules of disclosure protect devices as they protect patients.
+The rules of disclosure protect patients, and a device is none. So a device on a day, or in an hour
+of the week in a month, is exam and patient at once: a cell is told of ten of them, be they of one
+device or of ten. Only where devices themselves are counted does a device stand for the patient.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 import polars as pl
 
 from workbench.radiology.equipment import Use
+
+KINDS = {True: "digital", False: "film"}
+"""Whether a device is digital -> its kind."""
 
 
 def list_device_days(use: Use, register: pl.LazyFrame, *, device: str = "station") -> pl.LazyFrame:
@@ -26,7 +30,7 @@ def list_device_days(use: Use, register: pl.LazyFrame, *, device: str = "station
     Returns
     -------
     polars.LazyFrame
-        exam_uid (device and day), patient_id (device), modality, date, use_percent.
+        exam_uid and patient_id (both are the device and the day), modality, date, use_percent.
 
     Examples
     --------
@@ -36,26 +40,23 @@ def list_device_days(use: Use, register: pl.LazyFrame, *, device: str = "station
     >>> use = Use(days, pl.DataFrame(), pl.DataFrame(), {})
     >>> register = pl.LazyFrame({"station": ["CT1"], "modality": ["CT"]})
     >>> rows = list_device_days(use, register).collect()
-    >>> rows.select("exam_uid", "modality", "use_percent").row(0)
+    >>> rows.select("patient_id", "modality", "use_percent").row(0)
     ('CT1 2024-03-04', 'CT', 25.0)
     """
     kinds = register.select(pl.col(device, "modality").cast(pl.String)).rename({device: "device"})
-    return (
-        use.days.lazy()
-        .filter(pl.col("open_min") > 0)
-        .join(kinds, on="device", how="left")
-        .select(
-            "modality",
-            "date",
-            exam_uid=pl.format("{} {}", "device", "date"),
-            patient_id="device",
-            use_percent=100 * pl.col("busy_min") / pl.col("open_min"),
-        )
+    rows = use.days.lazy().filter(pl.col("open_min") > 0).join(kinds, on="device", how="left")
+    name = pl.format("{} {}", "device", "date")
+    return rows.select(
+        "modality",
+        "date",
+        exam_uid=name,
+        patient_id=name,
+        use_percent=100 * pl.col("busy_min") / pl.col("open_min"),
     )
 
 
 def list_device_hours(use: Use) -> pl.LazyFrame:
-    """Return the hours of the week in which each device is open.
+    """Return the hours of the week in which each device was open, month by month.
 
     Parameters
     ----------
@@ -65,14 +66,16 @@ def list_device_hours(use: Use) -> pl.LazyFrame:
     Returns
     -------
     polars.LazyFrame
-        exam_uid (device and hour), patient_id (device), weekday (1 is Monday), hour, as text;
-        use_percent.
+        exam_uid and patient_id (both are the device, the month and the hour of the week), month,
+        weekday ("1" is Monday), hour ("0" to "23"), use_percent.
     """
+    name = pl.format("{} {} {} {}", "device", "month", "weekday", "hour")
     return use.hours.lazy().select(
+        "month",
         pl.col("weekday", "hour").cast(pl.String),
         "use_percent",
-        exam_uid=pl.format("{} {} {}", "device", "weekday", "hour"),
-        patient_id="device",
+        exam_uid=name,
+        patient_id=name,
     )
 
 
@@ -89,7 +92,12 @@ def list_devices(fleet: pl.LazyFrame, *, device: str = "station") -> pl.LazyFram
     Returns
     -------
     polars.LazyFrame
-        The rows of the fleet, with exam_uid and patient_id: both are the device.
+        The rows of the fleet, with exam_uid and patient_id (both are the device), and device_kind
+        ("digital" or "film"; null where it is not known).
     """
     named = pl.col(device).cast(pl.String)
-    return fleet.with_columns(exam_uid=named, patient_id=named)
+    held: pl.Expr = pl.lit(None, pl.Boolean)
+    if "digital" in fleet.collect_schema():
+        held = pl.col("digital")
+    kind = held.replace_strict(KINDS, return_dtype=pl.String, default=None)
+    return fleet.with_columns(exam_uid=named, patient_id=named, device_kind=kind)

@@ -56,7 +56,8 @@ class Use:
     changeovers
         device, changeover_min: each gap of at most `CHANGEOVER_MIN` between two exams.
     hours
-        device, weekday (1 is Monday), hour, open_min, use_percent: the week of each device.
+        device, month, weekday (1 is Monday), hour, open_min, use_percent: the week of each device,
+        month by month.
     unclear
         Exams that were left out of the times, by rule.
     """

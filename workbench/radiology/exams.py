@@ -14,7 +14,7 @@ from workbench.archive.archive import Archive
 from workbench.archive.cluster import connect
 from workbench.errors import DefinitionError, SiteError, show
 from workbench.radiology.counting import Counts, Histogram, Moments, Table, readable
-from workbench.radiology.grouping import STORED, WHO, Tally, find_shared, group_series
+from workbench.radiology.grouping import STEPS, STORED, WHO, Tally, find_shared, group_series
 from workbench.radiology.quality import parse_quality
 from workbench.summaries.summary import Summary, combine
 
@@ -184,7 +184,8 @@ def write_exams(
     - A row that is repeated exactly, and has no `series_uid`, counts once.
     - A series without exam or patient identifier is left out.
     - An exam that two patients claim is left out.
-    - Derived objects (`grouping.DERIVED`) are left out; an exam of nothing else is no exam.
+    - Derived objects (`grouping.DERIVED`) are left out; an exam of nothing else is no exam, and an
+      archive of nothing else, as of dose reports alone, has none.
     - `images` and `megabytes` are those of the images; not known if one series does not say.
     - Two sexes in one exam, or ages further apart than `grouping.AGE_SPREAD`: not known.
       Otherwise the lower age.
@@ -227,11 +228,14 @@ def write_exams(
         for (name,), rows in exams.partition_by("bucket", as_dict=True, include_key=False).items():
             rows.write_parquet(folder / f"bucket-{name:04d}.parquet")
     if not any(folder.iterdir()):
-        raise SiteError(
-            "No exam is left",
-            where=f"archive of {archive.site_id}",
-            todo="Look at what the archive holds: open_archive(site).series()",
-        )
+        if tally.left[STEPS[2]]["series"] == 0 or tally.left[STEPS[3]]["series"]:
+            raise SiteError(
+                "No exam is left",
+                where=f"archive of {archive.site_id}",
+                todo="Look at what the archive holds: open_archive(site).series()",
+            )
+        # Derived objects alone, as dose reports: no exam, and nothing that is wrong.
+        exams.drop("bucket").clear().write_parquet(folder / "bucket-0000.parquet")
     record = {
         "format": _FORMAT,
         "fingerprint": archive.fingerprint(),

@@ -1,4 +1,7 @@
-"""Fleet: which devices a service has, how old they are, and how many of them are digital."""
+"""Fleet: which devices a service has, how old they are, and how many of them are digital.
+
+The age of a device is known on a day: today, for those who buy; at an exam, for who was examined.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +49,65 @@ def open_fleet(register: pl.LazyFrame, date: dt.date, *, device: str = "station"
     >>> fleet.select("station", pl.col("age_years").round(1)).rows()
     [('A', 10.0)]
     """
+    schema = _require_devices(register, device)
+    day = pl.lit(date)
+    here = pl.lit(value=True)
+    if "installed_date" in schema:
+        here &= (pl.col("installed_date") <= day).fill_null(value=True)
+    if "retired_date" in schema:
+        here &= (pl.col("retired_date") > day).fill_null(value=True)
+    age: pl.Expr = pl.lit(None, pl.Float64)
+    if "installed_date" in schema:
+        age = _age(day)
+    return register.filter(here).with_columns(age_years=age)
+
+
+def add_device_age(
+    exams: pl.LazyFrame, register: pl.LazyFrame, *, device: str = "station"
+) -> pl.LazyFrame:
+    """Return exams with the age of the device on which each was made, on its day.
+
+    Parameters
+    ----------
+    exams
+        `device`, exam_time.
+    register
+        One row a device: `device`; installed_date where it is known.
+    device
+        Name of the column that tells devices apart, the same in both.
+
+    Returns
+    -------
+    polars.LazyFrame
+        The exams, with `device_age_years` (a; null where the time, the device or its installation
+        is not known, or the device was installed after the exam or more than `OLDEST_DEVICE` years
+        before it).
+
+    Raises
+    ------
+    SiteError
+        If a column is missing from the register, or a device stands twice.
+
+    Examples
+    --------
+    >>> exams = pl.LazyFrame({"station": ["A", "B"], "exam_time": [dt.datetime(2024, 1, 1)] * 2})
+    >>> register = pl.LazyFrame({"station": ["A"], "installed_date": [dt.date(2014, 1, 1)]})
+    >>> add_device_age(exams, register).select(pl.col("device_age_years").round(1)).collect().rows()
+    [(10.0,), (None,)]
+    """
+    if "installed_date" not in _require_devices(register, device):
+        return exams.with_columns(device_age_years=pl.lit(None, pl.Float64))
+    # Few names that repeat are compared as what the exams hold: no name is written out.
+    named = pl.col(device).cast(exams.collect_schema()[device], strict=False)
+    known = register.select(named, "installed_date").drop_nulls()
+    aged = exams.join(known, on=device, how="left").with_columns(
+        device_age_years=_age(pl.col("exam_time").dt.date())
+    )
+    return aged.drop("installed_date")
+
+
+def _require_devices(register: pl.LazyFrame, device: str) -> pl.Schema:
+    """Return the columns of a register; refuse one in which devices cannot be told apart."""
     schema = register.collect_schema()
     if device not in schema:
         raise SiteError(
@@ -60,17 +122,12 @@ def open_fleet(register: pl.LazyFrame, date: dt.date, *, device: str = "station"
             where=f"column {device}, {doubles} rows",
             todo="Tell devices apart by another column, as device = 'station'",
         )
-    day = pl.lit(date)
-    here = pl.lit(value=True)
-    if "installed_date" in schema:
-        here &= (pl.col("installed_date") <= day).fill_null(value=True)
-    if "retired_date" in schema:
-        here &= (pl.col("retired_date") > day).fill_null(value=True)
-    age: pl.Expr = pl.lit(None, pl.Float64)
-    if "installed_date" in schema:
-        years = (day - pl.col("installed_date")).dt.total_days() / DAYS_PER_YEAR
-        age = pl.when(years.is_between(0, OLDEST_DEVICE)).then(years)
-    return register.filter(here).with_columns(age_years=age)
+    return schema
+
+
+def _age(day: pl.Expr) -> pl.Expr:
+    years = (day - pl.col("installed_date")).dt.total_days() / DAYS_PER_YEAR
+    return pl.when(years.is_between(0, OLDEST_DEVICE)).then(years)
 
 
 def describe_fleet(fleet: pl.LazyFrame, *by: str) -> pl.DataFrame:

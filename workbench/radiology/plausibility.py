@@ -12,9 +12,11 @@ import polars as pl
 from workbench.dicom.rows import OLDEST
 from workbench.dose_reports.limits import EARLIEST, latest_time
 from workbench.dose_reports.resource_table import read_resource_table
+from workbench.dose_reports.tables import UNREADABLE
 from workbench.radiology.equipment import LONGEST_MIN
 
 RULES: Mapping[str, str] = {
+    UNREADABLE: "a file, or a dose report, that cannot be read: left out",
     "no_identifier": "exam or patient is not stated: left out",
     "two_patients": "two patients claim the exam: left out",
     "duplicate_exam": "the exam stands before in the table, on the same device: left out",
@@ -24,10 +26,17 @@ RULES: Mapping[str, str] = {
     "age_not_possible": "an age below 0 or above 130 years: it is missing",
     "negative_value": "a number below 0: it is missing",
     "absurd_value": "a number beyond the limits of doses: it is missing",
+    "not_a_number": "a text where a dose report has a number: it is missing",
+    "unknown_unit": "a unit in a dose report that nobody knows: its number is missing",
+    "wrong_unit": "a unit of another quantity, or CTDIvol and DLP that fit no scan: missing",
+    "shared_serial": "two devices state one serial number: it is missing",
 }
-"""Rule -> what it does, in the order in which they are applied."""
+"""Rule -> what it does, in the order in which they are told."""
 LEFT_OUT = ("no_identifier", "two_patients", "duplicate_exam")
 """Rules by which a row is left out as a whole."""
+SCAN_CM = "scan_length_cm"
+"""Row of `dose_limits` that says which lengths a scan can have: DLP over CTDIvol (IEC 60601-2-44).
+Beyond, one of the two is in another unit, as Gy, dGy.cm, or mSv; nobody can say which."""
 _ROW = "row number"
 ONE_ROW = ("exam_uid", "modality", "station", "device_serial")
 """Columns that tell the rows of an exam apart: one of PET and CT has two."""
@@ -70,6 +79,7 @@ def judge_plausibility(
     as_of: dt.datetime | None = None,
     *,
     one_row: Sequence[str] = ONE_ROW,
+    faults: pl.DataFrame | None = None,
 ) -> Judged:
     """Apply the rules to acquisitions, or to another table with rows of exams.
 
@@ -83,6 +93,9 @@ def judge_plausibility(
     one_row
         Columns of which no two rows share all values, as far as they are there; of rows that do,
         the first is kept.
+    faults
+        exam_uid, patient_id and rule of what was kept out before, `Acquisitions.faults`: told
+        beside what is found here.
 
     Returns
     -------
@@ -132,6 +145,14 @@ def judge_plausibility(
             "negative_value": pl.any_horizontal(low),
             "absurd_value": pl.any_horizontal(high),
         }
+    if {"ctdivol_mgy", "dlp_mgy_cm"} <= changed.keys():
+        broken["wrong_unit"] = misfit = _find_misfit(changed["ctdivol_mgy"], changed["dlp_mgy_cm"])
+        for column in ("ctdivol_mgy", "dlp_mgy_cm"):
+            changed[column] = pl.when(~misfit.fill_null(value=False)).then(changed[column])
+    if {"station", "device_serial"} <= set(held) and len(shared := _find_shared_serials(table)):
+        serial = pl.col("device_serial")
+        broken["shared_serial"] = serial.is_in(shared.implode())
+        changed["device_serial"] = pl.when(~broken["shared_serial"]).then(serial)
     applied = [rule for rule in RULES if rule in broken]
     flags = [broken[rule].fill_null(value=False) for rule in applied]
     number = pl.sum_horizontal(flag.cast(pl.UInt16) * 2**place for place, flag in enumerate(flags))
@@ -143,7 +164,43 @@ def judge_plausibility(
     )
     left_out = pl.any_horizontal(broken[rule].fill_null(value=False) for rule in LEFT_OUT)
     kept = table.filter(~left_out).with_columns(**changed)
-    return Judged(rows.drop(_ROW), kept.drop(_ROW))
+    rows = rows.drop(_ROW)
+    if faults is not None and len(faults):
+        rows = _add_faults(rows, faults)
+    return Judged(rows, kept.drop(_ROW))
+
+
+def _add_faults(rows: pl.LazyFrame, faults: pl.DataFrame) -> pl.LazyFrame:
+    """Return rows with the rules that were broken before, and rows of exams that are not there."""
+    stand_in = pl.format("no exam, file {}", pl.int_range(pl.len()))
+    kind = pl.List(pl.Enum(list(RULES)))
+    told = (
+        faults.lazy()
+        .with_columns(
+            pl.coalesce("exam_uid", stand_in), pl.col("patient_id").fill_null("no patient")
+        )
+        .group_by("exam_uid", "patient_id", maintain_order=True)
+        .agg(pl.col("rule").unique(maintain_order=True).cast(kind.inner).alias("before"))
+    )
+    key = ["exam_uid", "patient_id"]
+    both = pl.col("rules").cast(kind).list.set_union(pl.col("before").fill_null([]))
+    beside = rows.join(told, on=key, how="left").with_columns(rules=both).drop("before")
+    alone = told.join(rows.select(key), on=key, how="anti").rename({"before": "rules"})
+    return pl.concat([beside, alone], how="diagonal")
+
+
+def _find_misfit(ctdivol: pl.Expr, dlp: pl.Expr) -> pl.Expr:
+    """Return whether CTDIvol and DLP, each possible, are those of no scan."""
+    table = read_resource_table("dose_limits").filter(pl.col("column") == SCAN_CM)
+    low, high = (float(table[name].item()) for name in ("low", "high"))
+    return (ctdivol > 0) & (dlp > 0) & ~(dlp / ctdivol).is_between(low, high)
+
+
+def _find_shared_serials(table: pl.LazyFrame) -> pl.Series:
+    """Return the serial numbers that several stations state."""
+    pairs = table.select("station", "device_serial").drop_nulls().unique()
+    several = pairs.group_by("device_serial").len().filter(pl.col("len") > 1)
+    return several.select("device_serial").collect(engine="streaming").to_series()
 
 
 def _find_repeated(table: pl.LazyFrame, one_row: list[str]) -> tuple[pl.Series, pl.Series]:

@@ -1,8 +1,7 @@
 """Records: a table of a site's in partitions of whole patients, to make the study's tables of.
 
-Whatever has one row an exam, or several, can be records: acquisitions, doses, reports. Where the
-rows are of devices and not of patients, a device stands for the patient: the disclosure rules then
-protect devices.
+Whatever has one row an exam, or several, can be records: acquisitions, doses, reports. Rows that
+are of no patient name something else in its place, which the rules of disclosure then protect.
 """
 
 from __future__ import annotations
@@ -136,7 +135,13 @@ def source_of(dimension: Encoder) -> str:
     return getattr(dimension, "column", "") or dimension.dimension.name
 
 
-def write_records(rows: pl.LazyFrame, folder: Path | str, *, buckets: int | None = None) -> Records:
+def write_records(
+    rows: pl.LazyFrame,
+    folder: Path | str,
+    site: Site | Path | str | None = None,
+    *,
+    buckets: int | None = None,
+) -> Records:
     """Write a table in partitions of whole patients.
 
     Exam and patient are stored as numbers that mean nothing elsewhere.
@@ -147,12 +152,15 @@ def write_records(rows: pl.LazyFrame, folder: Path | str, *, buckets: int | None
         exam_uid, patient_id and any columns to count by, as text, numbers, dates or lists.
     folder
         Folder to write to; new or empty.
+    site
+        As for `open_records`: who computes the tables. The rows are written by this process.
     buckets
         Number of partitions; no result depends on it.
 
     Returns
     -------
     Records
+        Open.
 
     Raises
     ------
@@ -189,7 +197,7 @@ def write_records(rows: pl.LazyFrame, folder: Path | str, *, buckets: int | None
             whole = hashed.filter(bucket % passes == first).collect(engine="streaming")
         whole = whole.with_columns(bucket)
         Workers().map(partial(_write_bucket, whole, folder), range(first, buckets, passes))
-    return open_records(folder)
+    return open_records(folder, site)
 
 
 def _write_bucket(whole: pl.DataFrame, folder: Path, number: int) -> None:

@@ -1,0 +1,111 @@
+"""Reported doses: a report is believed before images, and no dose counts twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from tests.dose_reports.made_report import ct_event, ct_total, image, report, write
+from workbench.archive.site_scan import scan_site
+from workbench.radiology.acquisitions import Acquisitions, open_acquisitions
+from workbench.radiology.ct_doses import take_ct_doses
+from workbench.site import read_site
+
+SITE = """
+[site]
+id = "here"
+name = "Here"
+kind = "pretend"
+
+[archive]
+kind = "folder"
+path = "dicom"
+"""
+
+
+def _open(folder: Path, *made: object) -> Acquisitions:
+    (folder / "dicom").mkdir()
+    for number, one in enumerate(made):
+        write(one, folder / "dicom" / f"{number}.dcm")
+    site = folder / "site.toml"
+    site.write_text(SITE)
+    scan_site(read_site(site))
+    return open_acquisitions(site)
+
+
+def _doses(found: Acquisitions) -> list[tuple[object, ...]]:
+    columns = ("exam_uid", "modality", "station", "ctdivol_mgy", "dlp_mgy_cm")
+    return found.rows.select(columns).collect().sort(columns).rows()
+
+
+def test_a_report_is_believed_before_images(tmp_path: Path) -> None:
+    scans = [ct_event("1.2.3.1", "5", ctdivol=90), ct_event("1.2.3.2", "300", ctdivol=8)]
+    found = _open(
+        tmp_path,
+        report(*scans, ct_total("305")),
+        image("CT", "1.2.3.50", CTDIvol=11.0, StationName="A"),
+        image("CT", "1.2.4.50", exam="1.2.4", CTDIvol=12.0, StationName="A"),
+    )
+    # The scan with the highest DLP tells the CTDIvol, not the test bolus.
+    assert _doses(found) == [("1.2.3", "CT", "A", 8.0, 305.0), ("1.2.4", "CT", "A", 12.0, None)]
+    assert "dlp_mgy_cm" not in found.missing
+
+
+def test_no_dose_counts_twice(tmp_path: Path) -> None:
+    """An exam on two scanners, and on another kind of device, has one report of CT."""
+    rows = [("CT", "B"), ("CT", "A"), ("PT", "A"), ("DX", "D")]
+    images = [
+        image(modality, f"1.2.3.{n}0", CTDIvol=11.0, StationName=station)
+        for n, (modality, station) in enumerate(rows)
+    ]
+    for n, one in enumerate(images):
+        one.SeriesInstanceUID = f"1.2.3.7{n}"
+    found = _open(tmp_path, report(ct_event("1.2.3.1", "300", ctdivol=8), ct_total("300")), *images)
+    told = [(m, s, c, d) for _, m, s, c, d in _doses(found)]
+    assert told == [
+        ("CT", "A", 8.0, 300.0), ("CT", "B", None, None), ("DX", "D", 11.0, None),
+        ("PT", "A", 11.0, None),
+    ]  # fmt: skip
+    doses = take_ct_doses(found.rows).select("ctdivol_mgy", "dlp_mgy_cm").collect()
+    assert doses.rows() == [(8.0, 300.0)]
+
+
+def test_a_report_without_an_image_is_an_exam(tmp_path: Path) -> None:
+    found = _open(tmp_path, report(ct_event("1.2.3.1", "300", ctdivol=8), StationName="A"))
+    row = found.rows.collect().row(0, named=True)
+    assert (row["patient_id"], row["modality"], row["station"]) == ("p1", "CT", "A")
+    assert (row["age_years"], row["sex"], row["dlp_mgy_cm"]) == (40.0, "F", 300.0)
+    assert row["phantom_cm"] == 32.0
+
+
+def test_a_report_of_another_patient_is_not_taken(tmp_path: Path) -> None:
+    found = _open(
+        tmp_path,
+        report(ct_event("1.2.3.1", "300", ctdivol=8), PatientID="p2"),
+        image("CT", "1.2.3.50", CTDIvol=11.0),
+    )
+    rows = found.rows.select("patient_id", "ctdivol_mgy", "dlp_mgy_cm").sort("patient_id").collect()
+    assert rows.rows() == [("p1", 11.0, None), ("p2", 8.0, 300.0)]  # two patients: judged later
+
+
+def test_images_of_a_modulated_scan(tmp_path: Path) -> None:
+    """Mean of the series, largest of the exam; a value below 0 is not averaged away."""
+    made = []
+    for n, (series, value) in enumerate([("1", 6.0), ("1", 8.0), ("2", 7.5), ("2", 5.5)]):
+        one = image("CT", f"1.2.3.{n}", CTDIvol=value)
+        one.SeriesInstanceUID = f"1.2.3.7.{series}"
+        made.append(one)
+    bad = [image("CT", f"1.2.4.{n}", exam="1.2.4", CTDIvol=v) for n, v in enumerate((-6.0, 80.0))]
+    found = _open(tmp_path, *made, *bad)
+    assert [row[3] for row in _doses(found)] == [7.0, -6.0]
+
+
+def test_faults_of_files_and_reports(tmp_path: Path) -> None:
+    twice = image("CT", "1.2.3.50", CTDIvol=11.0)
+    found = _open(tmp_path, twice, twice, report(ct_event("1.2.4.1", "-3"), exam="1.2.4"))
+    assert sorted(found.faults.rows()) == [
+        ("1.2.3", "p1", "duplicate_exam"),
+        ("1.2.4", "p1", "negative_value"),
+    ]
+    assert isinstance(found.rows, pl.LazyFrame)
