@@ -84,6 +84,43 @@ WRONG = {
         "growth.target",
         "The target of 'CT' has no dimension",
     ),
+    "a target without a number": ("value = 44000\n", "", "target", "needs 'value' or 'ratio'"),
+    "a target of two numbers": (
+        "value = 44000",
+        "value = 44000\nratio = 1.3\nsince = 2020",
+        "target",
+        "needs 'value' or 'ratio'",
+    ),
+    "a ratio to no year": (
+        "value = 44000",
+        "ratio = 1.3",
+        "target",
+        "'ratio' and 'since' go together",
+    ),
+    "a ratio to a later year": (
+        "value = 44000",
+        "ratio = 1.3\nsince = 2024",
+        "target",
+        "'since' is not before 2024",
+    ),
+    "a ratio to a year that the calendar lacks": (
+        "value = 44000",
+        "ratio = 1.3\nsince = 2019",
+        "growth.target",
+        "The year 2019 is not whole in 'month'",
+    ),
+    "months held out of bars": (
+        DOTS,
+        f"{DOTS}\nhold_out = 12",
+        "dose",
+        "holds back the last months of a fan",
+    ),
+    "patients where no row is one": (
+        HOURS,
+        f'{HOURS}measure = "patients"\ncounted = "device-days"\n',
+        "hours",
+        "says that no row is a patient",
+    ),
     "a target of nothing": ("value = 44000", "value = 0", "target", "value"),
     "a target that cites nobody": (
         'value = 44000\nsource = { en = "Plan of the city", ru = "План города", zh = "城市规划" }',

@@ -121,3 +121,19 @@ def test_without_releases_nothing_is_claimed(small_study, tmp_path):
     empty = read_content(study)
     assert status_line(empty, EN) == ""
     assert "integrity" not in text(closing_html(empty))
+
+
+def test_who_answers_what_is_told_and_why_others_cannot(content):
+    said = text(closing_html(content))
+    assert EN.say("answers") in said
+    for section in content.study.sections:
+        assert section.title["en"] in said
+    told = [name for name, r in content.releases.items() if "devices" in r.tables]
+    assert 0 < len(told) < len(content.releases)
+    assert "; ".join(told) in said
+    (reason,) = {
+        r.not_answered["devices"]["en"]
+        for r in content.releases.values()
+        if "devices" in r.not_answered
+    }
+    assert EN.say("the_others", reason=reason) in said

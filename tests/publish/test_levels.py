@@ -1,6 +1,7 @@
 """Levels: the exact medians and their percentiles lie within the ends; few are no level."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 from tests.publish.city import DISTRICTS, make_rows, write_city
 from workbench.publish import pictures
 from workbench.publish.content import read_content
+from workbench.publish.drawing import draw
 from workbench.publish.levels import FEWEST_EXAMS, national_levels, percentile
 from workbench.publish.marks import Cell
+from workbench.publish.panels import WIDTHS
 from workbench.publish.readings import read
 
 
@@ -46,33 +49,35 @@ def test_the_exact_medians_and_the_exact_level_are_held(city, site):
     dose, protocol, facility = (
         np.concatenate([r[name] for r in rows]) for name in ("dose", "protocol", "facility")
     )
-    levels = reading(city, site).levels
-    assert levels.label == "HRCT"
-    exact = []
-    for told in levels.facilities:
-        number = int(told.label.split()[1].rstrip(",")) - 1
-        doses = dose[(protocol == 0) & (facility == number)]
-        exact.append(np.median(doses))
-        assert told.median.low <= exact[-1] <= told.median.high
-        assert len(doses) >= FEWEST_EXAMS - 5
-    for part, cell in ((0.75, levels.level), (0.5, levels.middle)):
-        assert cell.low <= np.quantile(exact, part) <= cell.high
-    assert [f.median.value for f in levels.facilities] == sorted(
-        f.median.value for f in levels.facilities
-    )
+    kinds = reading(city, site).levels
+    assert [levels.label for levels in kinds] == ["HRCT", "Head"]
+    for kind, levels in enumerate(kinds):
+        exact = []
+        for told in levels.facilities:
+            number = int(told.label.split()[1].rstrip(",")) - 1
+            doses = dose[(protocol == kind) & (facility == number)]
+            exact.append(np.median(doses))
+            assert told.median.low <= exact[-1] <= told.median.high
+            assert len(doses) >= FEWEST_EXAMS - 5
+        for part, cell in ((0.75, levels.level), (0.5, levels.middle)):
+            assert cell.low <= np.quantile(exact, part) <= cell.high
+        assert [f.median.value for f in levels.facilities] == sorted(
+            f.median.value for f in levels.facilities
+        )
 
 
 def test_under_ten_facilities_there_is_a_typical_value_only(tmp_path):
     sites = {f"d{i}": (f"District {i}", 3000) for i in range(6)}
     content = read_content(write_city(tmp_path / "study", sites))
     found = reading(content, "District 2")
-    assert 3 <= len(found.levels.facilities) < 10
-    assert not found.levels.level.shown
+    for levels in found.levels:
+        assert 3 <= len(levels.facilities) < 10
+        assert not levels.level.shown
     assert "the typical value is " in found.answer
     assert "no reference level (ICRP 135)" in found.answer
     assert found.body[0][5].detail == "typical value"
-    assert found.levels.against.shown
-    legend = pictures.legend_items(found, "District 2", "en")
+    assert all(levels.against.shown for levels in found.levels)
+    legend = pictures.legend_items(found, "District 2")
     assert "typical value: median of the medians" in [said for _, said in legend]
 
 
@@ -80,7 +85,7 @@ def test_the_level_is_named_with_its_method_and_beside_the_national_one(city):
     found = reading(city)
     assert "the diagnostic reference level is " in found.answer
     assert "the 75th percentile of the medians of" in found.answer
-    assert found.levels.national == 300  # HRCT, DLP in mGy.cm
+    assert found.levels[0].national == 300  # HRCT, DLP in mGy.cm
     assert "UK Health Security Agency" in found.finding
     assert found.head[-1].startswith("National reference level")
     assert national_levels()[1]["hrct", "mGy"] == 8
@@ -91,14 +96,26 @@ def test_every_protocol_stands_in_the_table_and_every_facility_below(city):
     assert [row[0].text for row in found.body] == ["HRCT", "Head", "Rare"]
     assert {len(row) for row in found.body} == {len(found.head)}
     title, head, body = found.more
-    assert title == "HRCT: every facility"
-    assert len(body) == len(found.levels.facilities)
+    assert title == "Every facility"
+    assert [row[0].text for row in body] == [
+        f"{levels.label}, {f.label}" for levels in found.levels for f in levels.facilities
+    ]
     assert {len(row) for row in body} == {len(head)}
 
 
 def test_one_site_is_held_against_all(city):
-    levels = reading(city, "North district").levels
-    assert levels.against == reading(city).levels.level
-    assert "Over all sites together: diagnostic reference level" in (
-        reading(city, "North district").finding
-    )
+    found, whole = reading(city, "North district"), reading(city)
+    for levels, together in zip(found.levels, whole.levels, strict=True):
+        assert levels.against == together.level
+    assert "Over all sites together: diagnostic reference level" in found.finding
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_protocol_is_drawn_in_a_panel_of_its_own(city, width):
+    found = reading(city)
+    svg = draw(pictures.plot(found, "", width))
+    for levels in found.levels:
+        assert f"{levels.label}: median of each facility" in svg.replace("</text>", "")
+    dots = re.findall(r"<title>[^<]* exams", svg)
+    assert len(dots) == sum(len(levels.facilities) for levels in found.levels)
+    assert svg.count(">reference level ") >= 2 * len(found.levels)  # each with its halo

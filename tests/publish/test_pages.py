@@ -5,7 +5,9 @@ import shutil
 import pytest
 
 from workbench.publish import content
-from workbench.publish.pages import Pages, write_whole
+from workbench.publish.dashboard import show
+from workbench.publish.language import say
+from workbench.publish.pages import FOLDER, Pages, write_whole
 from workbench.study import read_study
 
 
@@ -51,3 +53,29 @@ def test_a_refused_release_is_told_once(small_study):
     pages = Pages(read_study(small_study))
     assert "does not verify" in pages.section(0, "broken", "en")
     assert pages.section(1, "broken", "en") == ""
+
+
+def test_the_first_reader_gets_the_first_question_and_the_others_when_connected(
+    small_study, tmp_path, monkeypatch
+):
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    first = show(small_study)
+    drawn = ["<svg" in part.value for part in first.parts]
+    assert drawn == [True] + [False] * (len(first.parts) - 1)
+    waits = say("drawing")
+    assert all(waits in part.value for part in first.parts[1:])
+    html = first._repr_mimebundle_()["text/html"]
+    assert html.count(waits) == len(first.parts) - 1
+    first.hears.click()  # as the script of the page does when it is connected
+    values = [part.value for part in first.parts]
+    assert not any(waits in value for value in values)
+    # The next reader's page is whole before a browser hears of it.
+    second = show(small_study)
+    assert [part.value for part in second.parts] == values
+    second.hears.click()
+    assert [part.value for part in second.parts] == values
+
+
+def test_without_a_server_the_page_is_whole_at_once(small_study, monkeypatch):
+    monkeypatch.delenv(FOLDER, raising=False)
+    assert not any(say("drawing") in part.value for part in show(small_study).parts)

@@ -74,3 +74,13 @@ def test_no_file_of_a_figure_is_offered_where_none_is_drawn(silent, alone, name)
     assert "data-wb-save" not in html
     assert "text/csv" in html
     assert "data-wb-save" in section_html(alone, alone.study.section(name))
+
+
+def test_a_question_says_which_sites_answer_it(small_study):
+    content = read_content(small_study)
+    told = [name for name, release in content.releases.items() if "devices" in release.tables]
+    of = len(content.releases)
+    assert len(told) < of
+    said = section_html(content, content.study.section("devices"))
+    assert f'wb-scope">{len(told)} of {of} sites: {"; ".join(told)}<' in said
+    assert 'wb-scope">All sites<' in section_html(content, content.study.section("activity"))

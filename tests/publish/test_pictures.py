@@ -21,7 +21,7 @@ def test_a_figure_is_valid_and_fits(city, name, language):
     for site in ("", "North district"):
         reading = read(section, city.scope(section, site, language))
         for width in (WIDE, NARROW):
-            chart = pictures.plot(reading, site, width, language)
+            chart = pictures.plot(reading, site, width)
             chart.to_dict(validate=True)
             svg = draw(chart)
             assert float(ET.fromstring(svg).get("width")) <= width + 30
@@ -42,7 +42,7 @@ def test_a_section_says_no_number_that_is_none(city, name, site):
 def words(city, name, site="", language="en"):
     section = city.study.section(name)
     reading = read(section, city.scope(section, site, language))
-    return [said for _, said in pictures.legend_items(reading, site, language)]
+    return [said for _, said in pictures.legend_items(reading, site)]
 
 
 def test_a_legend_names_the_marks_that_are_there(city):

@@ -92,7 +92,7 @@ def test_all_sites_say_nothing_where_they_are_told_more_coarsely(small_study):
     for b in found.against:
         inside = any(start <= b.start and b.stop <= stop for start, stop in whole)
         assert not b.cell.shown or inside or b.stop == b.start + 1
-    left = pictures.legend(found, name, "en")
+    left = pictures.legend(found, name)
     assert ("no line where" in left) == any(not b.cell.shown for b in found.against)
 
 

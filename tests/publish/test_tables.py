@@ -58,7 +58,7 @@ def content(small_study):
 def test_a_view_and_the_same_site_pooled_tell_the_same(content):
     for name in ("exams_by_modality", "patients_by_age_sex"):
         view = open_view(content.releases["东方医院"], name)
-        alone = open_pooled(content.alone("东方医院", name), name)
+        alone = open_pooled(content.pooled(name, "东方医院"), name)
         for dimension, places in alone.places.items():
             for label in places:
                 one, other = (t.cell("exams", **{dimension: label}) for t in (view, alone))
@@ -72,7 +72,7 @@ def test_pooled_cells_hold_the_unreleased_truth(content):
     study = content.study
     there = [i for i, site in enumerate(SITES) if site != "broken"]
     exact = [summarise(study, list(SITES.values())[i][1], i)["exams_by_modality"] for i in there]
-    table = open_pooled(content.pooled, "exams_by_modality")
+    table = open_pooled(content.pooled("exams_by_modality"), "exams_by_modality")
     for code in table.labels("modality"):
         truth = sum(int(s.data.exams.sel(modality=code)) for s in exact)
         cell = table.cell("exams", modality=code)
@@ -81,7 +81,7 @@ def test_pooled_cells_hold_the_unreleased_truth(content):
 
 def test_bins_are_shares_of_one_whole(content):
     output = content.study.output("images_per_exam")
-    table = open_pooled(content.pooled, output.name, output.edges)
+    table = open_pooled(content.pooled(output.name), output.name, output.edges)
     assert [b.start for b in table.bins()[1:]] == [b.stop for b in table.bins()[:-1]]
     assert sum(b.cell.value for b in table.bins() if b.cell.shown) == pytest.approx(1, abs=0.02)
     ends = table.grid.ends
@@ -103,12 +103,12 @@ def test_a_whole_number_stands_in_the_middle_of_its_bin(content):
     split = replace(table, whole=False).quantile("median", "median")
     assert (split.place, split.low, split.high) == (2, 2, 3.5)
     output = content.study.output("images_per_exam")
-    assert open_pooled(content.pooled, output.name, output.edges).whole
+    assert open_pooled(content.pooled(output.name), output.name, output.edges).whole
     assert open_view(next(iter(content.releases.values())), output.name).whole
 
 
 def test_an_unknown_label_is_not_applicable(content):
-    table = open_pooled(content.pooled, "exams_by_modality")
+    table = open_pooled(content.pooled("exams_by_modality"), "exams_by_modality")
     assert table.cell("exams", modality="XX").how == "not_applicable"
     assert table.cell("weight").how == "not_applicable"
 

@@ -130,6 +130,13 @@ def _fan(
             what = f"The target of {target.label!r} has no dimension"
             todo = "Write label = 'all', or a second dimension that has this label"
             yield problem(what, f"{where}.target", todo)
+        calendar = dimensions[known[0]] if known else None
+        if target.since is None or calendar is None or not (calendar.first and calendar.last):
+            continue
+        if not calendar.first <= f"{target.since}-01" < f"{target.since}-12" <= calendar.last:
+            what = f"The year {target.since} is not whole in {known[0]!r}"
+            todo = f"Write a year between {calendar.first} and {calendar.last}, or a value"
+            yield problem(what, f"{where}.target", todo)
 
 
 def _is_calendar(name: str, dimensions: Mapping[str, DimensionTable]) -> bool:

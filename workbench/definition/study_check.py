@@ -212,9 +212,10 @@ def _labels(study: Study) -> Iterable[Finding]:
     for section in study.sections:
         for key, texts in (("title", section.title), ("question", section.question)):
             yield from _texts(study, texts, f"study.toml, dashboard.section.{section.id}.{key}")
-        if section.axis:
-            where = f"study.toml, dashboard.section.{section.id}.axis"
-            yield from _texts(study, section.axis, where)
+        for key, texts in (("axis", section.axis), ("counted", section.counted)):
+            if texts:
+                where = f"study.toml, dashboard.section.{section.id}.{key}"
+                yield from _texts(study, texts, where)
         yield from _targets(study, section)
         yield from _outcomes(study, section)
 

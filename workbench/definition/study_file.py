@@ -156,19 +156,39 @@ class PoolTable(Declared):
 
 
 class Target(Declared):
-    """Table `[[dashboard.section.target]]`: what a year is meant to reach."""
+    """Table `[[dashboard.section.target]]`: what a year is meant to reach.
+
+    Either a `value`, or a `ratio` to what the year `since` is told to have had.
+    """
 
     label: Annotated[str, Field(min_length=1, max_length=200)] = "all"
     year: Annotated[int, Field(ge=1900, le=2200)]
-    value: Annotated[float, Field(gt=0)]
+    value: Annotated[float, Field(gt=0)] | None = None
+    ratio: Annotated[float, Field(gt=0)] | None = None
+    since: Annotated[int, Field(ge=1900, le=2200)] | None = None
     source: Texts
+
+    @model_validator(mode="after")
+    def _check(self) -> Target:
+        if (self.value is None) == (self.ratio is None):
+            raise refusal(
+                f"The target of {self.year} needs 'value' or 'ratio'",
+                "Write value = …, or ratio = … and since = …",
+            )
+        if (self.ratio is None) != (self.since is None):
+            raise refusal("'ratio' and 'since' go together", "Write since = 2020, or remove it")
+        if self.since is not None and self.since >= self.year:
+            raise refusal(f"'since' is not before {self.year}", "Write an earlier year")
+        return self
 
 
 class Section(Declared):
     """Table `[[dashboard.section]]`: one question, answered with one released table.
 
-    `axis` names what a histogram, curves or dots are of, `within` are times of which curves tell
-    the share, and `target` is what the years of a fan are held against.
+    `axis` names what a histogram, curves or dots are of, `counted` what the rows of the table are,
+    in the plural, where they are no exams, `within` are times of which curves tell the share,
+    `target` is what the years of a fan are held against, and `hold_out` is how many of its last
+    months are forecast without being looked at.
     """
 
     id: Name
@@ -183,8 +203,10 @@ class Section(Declared):
     dimensions: list[Name] = Field(default_factory=list, max_length=2)
     top: Annotated[int, Field(ge=1, le=100)] | None = None
     axis: Texts = Field(default_factory=dict)
+    counted: Texts = Field(default_factory=dict)
     within: list[Annotated[float, Field(gt=0)]] = Field(default_factory=list, max_length=4)
     target: list[Target] = Field(default_factory=list, max_length=20)
+    hold_out: Annotated[int, Field(ge=1, le=24)] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Section:
@@ -192,9 +214,15 @@ class Section(Declared):
             ("axis", ("histogram", "curves", "dots"), "names what a histogram is of"),
             ("within", ("curves",), "asks curves for the share of some times"),
             ("target", ("fan",), "is what a fan is held against"),
+            ("hold_out", ("fan",), "holds back the last months of a fan"),
         ):
             if getattr(self, key) and self.figure not in figures:
                 raise refusal(f"{key!r} of the section {self.id!r} {what}", f"Remove {key}")
+        if self.counted and self.measure == "patients":
+            raise refusal(
+                f"'counted' of the section {self.id!r} says that no row is a patient",
+                "Write measure = 'exams', or remove counted",
+            )
         if (self.dimension is None) == (not self.dimensions):
             raise refusal(
                 f"The section {self.id!r} needs 'dimension' or 'dimensions'", "Write one of them"

@@ -57,15 +57,15 @@ def bound_tables(tables: Mapping[str, Summary], policy: Policy, *, where: str) -
     found = {}
     for name, view in tables.items():
         low, high = bounds[name]
-        most = xr.full_like(high[list(COUNTS)], np.inf)
+        told = high[list(COUNTS)]
+        most = xr.full_like(told, np.inf)
         for other, counts in tables.items():
             if counts.kind == "counts" and counts.population == view.population and other != name:
                 most = _limited(most, bounds[other][1], view, counts)
         # What is NaN, a mean or node that is not told, has no bound to tighten.
-        told = high[list(COUNTS)]
         high = high.assign(told.where(told.isnull() | (told <= most), most))
         for field in low.data_vars:
-            if (low[field] > high[field]).any():
+            if (low[field].values > high[field].transpose(*low[field].dims).values).any():
                 raise RefusedError(
                     "contradiction",
                     "The release contradicts itself: no data can have given these tables",

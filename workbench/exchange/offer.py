@@ -17,6 +17,13 @@ from workbench.study import Study
 from workbench.summaries.summary import Summary
 from workbench.summaries.table import parse_summary
 
+NOTHING_HELD = {
+    "en": "The site holds nothing that this table is made of.",
+    "ru": "У площадки нет данных для этой таблицы.",
+    "zh": "该站点没有此表所需的数据。",
+}
+"""Why a table without an exam is not answered, in each language of the pages."""
+
 
 class HasFolder(Protocol):
     """A run, as far as a release needs it."""
@@ -112,6 +119,10 @@ def read_offer(run: HasFolder | Path, study: Study, site: Site, *, sample: bool 
             )
         summary = parse_summary(content, output.kind, where=f"{output.name}.csv")
         require_declared(summary, output, exact=True)
+        public = all(dimension.zeros == "public" for dimension in summary.dimensions)
+        if public and not int(summary.data["exams"].max()):  # zeros would pass for a finding
+            not_answered[output.name] = NOTHING_HELD
+            continue
         summaries[output.name] = summary
     if not summaries:
         raise ReleaseError(

@@ -29,13 +29,13 @@ def closing_html(content: Content, language: str = "en") -> str:
     -------
     str
         HTML: which releases verify and why others do not, keys, policy, what ranges mean, the last
-        reproduction, run digests, what each site could not answer; contributors, citation, licence.
+        reproduction, run digests, which site answers what; contributors, citation, licence.
     """
     words = speak(language)
     sure = [
         markup.definitions(_facts(content, words)),
         *_releases(content, words),
-        *_not_answered(content, words),
+        *_answers(content, words),
     ]
     parts = [
         markup.panel(words.say("how_sure"), sure, "how-sure"),
@@ -142,20 +142,29 @@ def suppressed(release: Release) -> int:
     return sum(mark.suppressed for mark in release.manifest.tables.values())
 
 
-def _not_answered(content: Content, words: Words) -> list[str]:
-    """Return what each site could not answer, by the questions of the page."""
-    rows = [
-        (Entry(name), Entry(section.title.get(words.code, section.title["en"])), Entry(reason))
-        for name, release in content.releases.items()
-        for section in content.study.sections
-        if (texts := release.not_answered.get(section.table)) is not None
-        and (reason := texts.get(words.code, texts.get("en", "")))
-    ]
-    if not rows:
+def _answers(content: Content, words: Words) -> list[str]:
+    """Return who answers each question of the page, and why others cannot."""
+    rows = []
+    for section in content.study.sections:
+        there: list[str] = []
+        why: dict[str, list[str]] = {}
+        for name, release in content.releases.items():
+            if section.table in release.tables:
+                there.append(name)
+            else:
+                why.setdefault(content.reason(section, name, words.code), []).append(name)
+        whole = bool(content.releases) and not why
+        by = words.say("all_sites") if whole else "; ".join(there) or "–"
+        lacking = [f"{'; '.join(names)}: {reason}" for reason, names in why.items()]
+        if there and len(why) == 1:
+            lacking = [words.say("the_others", reason=reason) for reason in why]
+        title = section.title.get(words.code, section.title["en"])
+        rows.append((Entry(title), Entry(by), Entry(words.run_on(lacking) or "–")))
+    if not content.releases or not rows:
         return []
-    title = words.say("not_answered")
-    head = [capital(words.say(key)) for key in ("site", "question", "reason")]
-    return [markup.table(head, rows, title, words=(1, 2))]
+    keys = ("question", "answered_by", "not_answered_by")
+    head = [capital(words.say(key)) for key in keys]
+    return [markup.table(head, rows, words.say("answers"), words=(1, 2))]
 
 
 def _credits(content: Content, words: Words) -> list[tuple[str, str]]:

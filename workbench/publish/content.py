@@ -22,7 +22,7 @@ from workbench.exchange.verification import (
 )
 from workbench.pooled.table import Pooled
 from workbench.pooling import pool
-from workbench.publish.language import say
+from workbench.publish.language import say, speak
 from workbench.publish.marks import ABSENT, SUPPRESSED, Cell
 from workbench.publish.scope import Scope
 from workbench.publish.tables import Table, open_pooled, open_view
@@ -57,8 +57,6 @@ class Content:
         Verified release by name of its site; only these are read.
     refused
         Why, by folder, of each release that does not verify.
-    pooled
-        All verified releases together; None where there is none, or they do not fit together.
     problem
         Why they do not fit together, or "".
     reproduced
@@ -70,14 +68,18 @@ class Content:
     study: Study
     releases: Mapping[str, Release]
     refused: Mapping[str, Refusal]
-    pooled: Pooled | None
     problem: str = ""
     reproduced: Reproduced | None = None
     citations: Mapping[str, str] = field(default_factory=dict)
-    _alone: dict[tuple[str, str], Pooled] = field(default_factory=dict, repr=False, compare=False)
+    _pooled: dict[tuple[str, str], Pooled] = field(default_factory=dict, repr=False, compare=False)
     _tables: dict[tuple[str, str, bool], Table] = field(
         default_factory=dict, repr=False, compare=False
     )
+
+    @property
+    def empty(self) -> bool:
+        """True if there is nothing to show: no release, or such as do not fit together."""
+        return not self.releases or bool(self.problem)
 
     @property
     def threshold(self) -> int:
@@ -110,18 +112,36 @@ class Content:
         Returns
         -------
         Cell
-            From the first table of counts that tells it; suppressed if none does.
+            From the first table of counts that tells it; suppressed if none does, and not
+            applicable where its releases cannot be combined.
         """
-        tables = self.releases[site].tables if site else self.pooled.tables if self.pooled else {}
-        counts = [name for name, table in tables.items() if table.kind == "counts"]
-        cells = [self._table(name, site).cell(quantity) for name in counts]
-        return next((cell for cell in cells if cell.shown), SUPPRESSED if cells else ABSENT)
+        counts = [output.name for output in self.study.released if output.kind == "counts"]
+        there = [name for name in counts if self._holds(name, site)]
+        try:
+            cells = (self._table(name, site).cell(quantity) for name in there)
+            return next((cell for cell in cells if cell.shown), SUPPRESSED if there else ABSENT)
+        except PoolingError:  # another table may hold fewer sites: it would tell too few
+            return ABSENT
 
-    def alone(self, site: str, name: str) -> Pooled:
-        """Return one table of one site as a pooled result, with all intervals and quantiles."""
-        if (site, name) not in self._alone:
-            self._alone[site, name] = pool([self.releases[site]], self.study, only=[name])
-        return self._alone[site, name]
+    def pooled(self, name: str, site: str = "") -> Pooled:
+        """Return one table as a pooled result, with all intervals and quantiles.
+
+        Parameters
+        ----------
+        name
+            A released table.
+        site
+            Name of a site; "" for all together.
+
+        Raises
+        ------
+        PoolingError
+            If the releases cannot be combined in this table.
+        """
+        if (name, site) not in self._pooled:
+            releases = [self.releases[site]] if site else list(self.releases.values())
+            self._pooled[name, site] = pool(releases, self.study, only=[name])
+        return self._pooled[name, site]
 
     def scope(self, section: Section, site: str = "", language: str = "en") -> Scope | None:
         """Return what a section is answered from; None where it cannot be.
@@ -134,11 +154,14 @@ class Content:
             Name of a site; "" for all.
         language
             Two-letter code.
+
+        Raises
+        ------
+        PoolingError
+            If the releases cannot be combined in its table.
         """
         output = self.study.output(section.table)
-        if self.pooled is None or output.name not in self.pooled.tables:
-            return None
-        if site and output.name not in self.releases[site].tables:
+        if self.empty or not self._holds(output.name, site):
             return None
         quantiles = output.kind == "histogram" and section.figure in ("forest", "dots")
         tables = {
@@ -156,7 +179,12 @@ class Content:
             output.unit,
             language,
             self.threshold,
+            section.counted.get(language, section.counted.get("en", "")),
         )
+
+    def _holds(self, name: str, site: str = "") -> bool:
+        asked = [self.releases[site]] if site else self.releases.values()
+        return any(name in release.tables for release in asked)
 
     def _table(self, name: str, site: str = "", *, whole: bool = False) -> Table:
         key = name, site, whole
@@ -167,21 +195,21 @@ class Content:
     def _opened(self, name: str, site: str, whole: bool) -> Table:
         if site and not whole:
             return open_view(self.releases[site], name)
-        pooled = self.alone(site, name) if site else self.pooled
-        if pooled is None:
-            raise PoolingError("There is nothing pooled", where=name, todo="Verify a release")
-        return open_pooled(pooled, name, self.study.output(name).edges)
+        return open_pooled(self.pooled(name, site), name, self.study.output(name).edges)
 
     def reason(self, section: Section, site: str = "", language: str = "en") -> str:
         """Return why a site, or all, cannot answer a section."""
         asked = [self.releases[site]] if site else list(self.releases.values())
         given = [release.not_answered.get(section.table, {}) for release in asked]
         reasons = [texts.get(language, texts.get("en", "")) for texts in given]
-        return "; ".join(dict.fromkeys(filter(None, reasons))) or say("no_table", language)
+        said = speak(language).run_on(dict.fromkeys(filter(None, reasons)))
+        return said or say("no_table", language)
 
 
 def read_content(study: Path | str) -> Content:
-    """Read a study's releases, keep those that verify, and pool them.
+    """Read a study's releases, and keep those that verify.
+
+    Each table is pooled when it is first asked for.
 
     Parameters
     ----------
@@ -201,15 +229,8 @@ def read_content(study: Path | str) -> Content:
     definition = read_study(study)
     verified = _verified(definition)
     refused = {n: Refusal(error.reason, error.what) for n, error in verified.refusals.items()}
-    kept: list[Release] = list(verified.releases)
-    pooled, problem = None, ""
-    try:
-        pooled = pool(kept, definition) if kept else None
-    except PoolingError as error:
-        kept, refused = _without_contradictions(kept, definition, refused)
-        problem = error.what
-        with contextlib.suppress(PoolingError):
-            pooled, problem = (pool(kept, definition), "") if kept else (None, problem)
+    kept = list(verified.releases)
+    problem = _misfit(kept, definition)
     names = Counter(release.manifest.site.name for release in kept)
     releases = {}
     for release in kept:
@@ -221,7 +242,7 @@ def read_content(study: Path | str) -> Content:
     pins = read_pins_of(definition) if releases else ()
     cited = {pin.id: pin.citation for pin in pins if pin.citation}
     citations = {n: cited[r.site] for n, r in releases.items() if r.site in cited}
-    return Content(definition, releases, refused, pooled, problem, reproduced, citations)
+    return Content(definition, releases, refused, problem, reproduced, citations)
 
 
 def _verified(study: Study) -> Verified:
@@ -234,15 +255,11 @@ def _verified(study: Study) -> Verified:
         return verify_all(find_releases(study), study, copy if copy.exists() else None)
 
 
-def _without_contradictions(
-    releases: list[Release], study: Study, refused: Mapping[str, Refusal]
-) -> tuple[list[Release], dict[str, Refusal]]:
-    kept, reasons = [], dict(refused)
-    for release in releases:
-        try:
-            pool([release], study)
-        except PoolingError as error:
-            reasons[release.site] = Refusal("not_pooled", error.what)
-        else:
-            kept.append(release)
-    return kept, reasons
+def _misfit(releases: list[Release], study: Study) -> str:
+    """Return why releases do not fit together, before any table of theirs is pooled, or ""."""
+    try:
+        if releases:
+            pool(releases, study, only=[])
+    except PoolingError as error:
+        return error.what
+    return ""

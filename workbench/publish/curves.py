@@ -34,7 +34,7 @@ def plot_curves(
     values: str,
     threshold: int = FLOOR,
     width: int = WIDE,
-    language: str = "en",
+    language: str | Words = "en",
 ) -> alt.TopLevelMixin:
     """Draw the open share of each group as a line, with a band in steps.
 

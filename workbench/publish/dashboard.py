@@ -1,8 +1,9 @@
 """Dashboard: a study's page as widgets, for Voila and for a notebook.
 
-The page is whole before a browser hears of it. It is shown twice: as static HTML, which is there
-with the first bytes, and as widgets, which take its place when the browser has connected them. So
-nothing is sent that a browser could miss while it connects: only a reader's choice changes it.
+The page is shown twice: as static HTML, which is there with the first bytes, and as widgets, which
+take its place when the browser has connected them. Nothing is sent that a browser could miss while
+it connects. So the page is whole before a browser hears of it; only the first reader of a server
+gets the first question at once, and the others when the browser says that it is connected.
 """
 
 from __future__ import annotations
@@ -70,11 +71,12 @@ class Page:
         ).add_class("wb-select")
         self.parts = [ipywidgets.HTML() for _ in study.sections]
         self.closing = ipywidgets.HTML()
+        self.hears = ipywidgets.Button().add_class("wb-hears")  # pressed by the page's own script
+        self.hears.on_click(self._heard)
         self.bar = ipywidgets.HBox([self.site, self.tongue]).add_class("wb-controls")
-        self.widget = ipywidgets.VBox([self.head, self.bar, *self.parts, self.closing]).add_class(
-            "wb-page"
-        )
-        self._site, self._turn = "", 0
+        self.widget = ipywidgets.VBox([self.head, self.bar, *self.parts, self.closing, self.hears])
+        self.widget.add_class("wb-page")
+        self._site, self._turn, self._waiting = "", 0, False
         self.site.observe(self._site_chosen, "value")
         self._start()
         self.tongue.observe(self._language_chosen, "value")
@@ -82,7 +84,7 @@ class Page:
     def _start(self) -> None:
         try:
             head, sites = self.pages.head(self.language), self.pages.sites
-            sections = [self._section(place, "") for place in range(len(self.parts))]
+            sections = [self._first(place) for place in range(len(self.parts))]
         except WorkbenchError as error:
             said = "\n".join(filter(None, (error.where, error.todo)))
             failed = markup.state(error.what, said, error=True)
@@ -105,6 +107,18 @@ class Page:
         self.site.disabled = len(self.site.options) == 1
         self.site.description = say("show_site", self.language)
         self.tongue.description = say("language", self.language)
+
+    def _first(self, place: int) -> str:
+        """Return a section as it is sent first: of those behind the first one, what is kept."""
+        if place == 0 or self.pages.folder is None or self.pages.is_kept(place, "", self.language):
+            return self._section(place, "")
+        self._waiting = True
+        return self.pages.waiting(place, self.language)
+
+    def _heard(self, _: object) -> None:
+        """Draw what a browser waits for that is connected now."""
+        if self._waiting and not self._turn:
+            self._refill()
 
     def _section(self, place: int, site: str) -> str:
         return self.pages.section(place, site, self.language)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 
 from workbench.publish.histograms import axis_of
-from workbench.publish.language import Words, speak
+from workbench.publish.language import Words, lowered, speak
 from workbench.publish.lettering import drawn_width
 from workbench.publish.levels import Levels
 from workbench.publish.marks import Cell
@@ -40,20 +41,22 @@ _ROOMY = 13
 
 
 def plot_dots(
-    levels: Levels,
+    levels: Sequence[Levels],
     *,
     axis: str,
     facilities: str,
     threshold: int = FLOOR,
     width: int = WIDE,
-    language: str = "en",
+    language: str | Words = "en",
 ) -> alt.TopLevelMixin:
     """Draw the median of each facility as a dot by size, and the levels as lines.
+
+    Each kind of exam has a panel of its own, below the one before.
 
     Parameters
     ----------
     levels
-        What is drawn.
+        What is drawn, one a panel.
     axis, facilities
         Titles of the value, with its unit, and of the facilities.
     threshold, width, language
@@ -65,8 +68,17 @@ def plot_dots(
         The chart.
     """
     words = speak(language)
+    titles = (axis, facilities)
+    panels = [_dots(one, titles, words, threshold=threshold, width=width) for one in levels]
+    return finish(alt.ConcatChart(concat=panels, columns=1, spacing=36), words)
+
+
+def _dots(
+    levels: Levels, titles: tuple[str, str], words: Words, *, threshold: int, width: int
+) -> alt.LayerChart:
     wide = width > 600
-    inner, height = width - (60 if wide else 46), 360 if wide else 300
+    inner, height = width - (60 if wide else 46), 280 if wide else 240
+    title = words.say("of_label", label=levels.label, words=lowered(titles[0]))
     limit = axis_limit(f.median for f in levels.facilities)
     lines = _lines(levels, words, limit)
     records = [
@@ -92,7 +104,7 @@ def plot_dots(
     scale = alt.Scale(domain=[0, max(limit, 1.08 * tall)], nice=False)
     named: dict[float, str] = {i + 0.5: f.label for i, f in enumerate(levels.facilities)}
     place = alt.Scale(domain=[0, many], nice=False)
-    x = alt.X("place:Q", scale=place, axis=_below(named, inner / many, facilities))
+    x = alt.X("place:Q", scale=place, axis=_below(named, inner / many, titles[1]))
     y = alt.Y("value:Q", scale=scale, axis=ticks())
     base = alt.Chart(inline(records)).encode(x=x)
     apart = base.transform_filter("datum.high > datum.low")
@@ -112,7 +124,7 @@ def plot_dots(
             shape="circle", filled=True, color=ACCENT, opacity=0.85, stroke="#fff", aria=True
         ).encode(y=y, size=size, description=TIP),
     ]
-    return finish(panel([*layers, *_rules(lines, scale, inner)], axis, inner, height), words)
+    return panel([*layers, *_rules(lines, scale, inner)], title, inner, height)
 
 
 def _lines(levels: Levels, words: Words, limit: float) -> list[dict[str, Any]]:
@@ -182,5 +194,5 @@ def _below(named: dict[float, str], step: float, title: str) -> alt.Axis:
         return axis_of({}, title)
     axis = axis_of(named, title)
     axis.labelAngle = 0 if widest + 6 < step else -90
-    axis.labelLimit = 110
+    axis.labelLimit = 230
     return axis

@@ -10,7 +10,7 @@ import altair as alt
 
 from workbench.publish.histograms import axis_of
 from workbench.publish.language import Words, lowered, speak
-from workbench.publish.outlook import Series, Year
+from workbench.publish.outlook import Fan, Series
 from workbench.publish.panels import (
     ACCENT,
     FLOOR,
@@ -26,6 +26,7 @@ from workbench.publish.panels import (
     ticks,
     tip_of,
 )
+from workbench.publish.years import Year
 
 OPACITY = 0.2
 """Of one band; the bands lie on each other, so that the likeliest months are the darkest."""
@@ -39,7 +40,7 @@ def plot_fan(
     years: str,
     threshold: int = FLOOR,
     width: int = WIDE,
-    language: str = "en",
+    language: str | Words = "en",
 ) -> alt.TopLevelMixin:
     """Draw months with their forecast, and beside them the years with their targets.
 
@@ -82,7 +83,7 @@ def plot_fan(
 
 def _months(one: Series, title: str, inner: float, words: Words, threshold: int) -> alt.LayerChart:
     height = 210
-    months = len(one.cells) + len(one.middle)
+    months = max([len(one.cells), *(fan.start + len(fan.middle) for fan in one.fans)])
     scale = alt.Scale(domain=[0, max(1, months - 1)], nice=False)
     first = -one.since % 12
     januaries: dict[float, str] = {i: str((one.since + i) // 12) for i in range(first, months, 12)}
@@ -102,20 +103,11 @@ def _months(one: Series, title: str, inner: float, words: Words, threshold: int)
         for i, cell in enumerate(one.cells)
     ]
     base = alt.Chart(inline(told)).encode(x=x)
-    now = len(one.cells) - 1
-    joined = [(now, one.cells[now])] if one.middle else []
     layers: list[alt.Chart] = []
-    for _, lows, highs in one.bands:
-        start = [{"at": i, "low": c.value, "high": c.value} for i, c in joined]
-        ends = zip(lows, highs, strict=True)
-        ahead = [{"at": now + 1 + i, "low": a, "high": b} for i, (a, b) in enumerate(ends)]
-        band = alt.Chart(inline([*start, *ahead])).mark_area(color=ACCENT, opacity=OPACITY)
-        layers.append(band.encode(x=x, y=alt.Y("low:Q"), y2=alt.Y2("high")))
-    if one.middle:
-        middle = [{"at": i, "value": c.value} for i, c in joined]
-        middle += [{"at": now + 1 + i, "value": v} for i, v in enumerate(one.middle)]
-        line = alt.Chart(inline(middle)).mark_line(color=ACCENT, strokeWidth=2, strokeDash=[5, 3])
-        layers.append(line.encode(x=x, y=y))
+    for fan in one.fans:
+        layers += _bands(one, fan, x, y)
+    if one.tested is not None:
+        layers.append(_mark_start(one.tested.start - 1, x, height))
     layers += [
         base.mark_line(color=INK, strokeWidth=1.6).encode(y=y),
         spot(base.transform_filter("datum.shown"), INK, "circle", 18).encode(y=y, description=TIP),
@@ -129,46 +121,82 @@ def _months(one: Series, title: str, inner: float, words: Words, threshold: int)
     return panel(layers, title, inner, height)
 
 
+def _bands(one: Series, fan: Fan, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    """Return a forecast, joined to the month before it."""
+    before = one.cells[fan.start - 1]
+    joined = [before] if before.shown else []
+    months = range(fan.start - len(joined), fan.start + len(fan.middle))
+    layers = []
+    for _, lows, highs in fan.bands:
+        ends = [(cell.value, cell.value) for cell in joined] + list(zip(lows, highs, strict=True))
+        rows = [
+            {"at": month, "low": low, "high": high}
+            for month, (low, high) in zip(months, ends, strict=True)
+        ]
+        band = alt.Chart(inline(rows)).mark_area(color=ACCENT, opacity=OPACITY)
+        layers.append(band.encode(x=x, y=alt.Y("low:Q"), y2=alt.Y2("high")))
+    middle = [
+        {"at": month, "value": value}
+        for month, value in zip(months, [*(c.value for c in joined), *fan.middle], strict=True)
+    ]
+    line = alt.Chart(inline(middle)).mark_line(color=ACCENT, strokeWidth=2, strokeDash=[5, 3])
+    return [*layers, line.encode(x=x, y=y)]
+
+
+def _mark_start(place: int, x: alt.X, height: float) -> alt.Chart:
+    """Return a line where a forecast begins that does not know the months drawn over it."""
+    rule = alt.Chart(inline([{"at": place}])).mark_rule(color=SOFT, strokeDash=[2, 3])
+    drawn: alt.Chart = rule.encode(x=x, y=at(alt.YValue, 0), y2=at(alt.Y2Value, height))
+    return drawn
+
+
 def _years(one: Series, title: str, inner: float, words: Words, threshold: int) -> alt.LayerChart:
     height = 210
     years = [year for year in one.years if _drawn(year)]
-    top = top_of(one)
-    records = [_record(year, one.label, top, words, threshold) for year in years]
-    labels = [str(year.year) for year in years]
-    base = alt.Chart(inline(records)).encode(
-        x=alt.X("year:N", sort=labels, axis=alt.Axis(title=None, labelAngle=0, grid=False))
-    )
+    top, step = top_of(one), inner / max(1, len(years))
+    bar = max(8.0, min(34.0, 0.5 * step))
     scale = alt.Scale(domain=[0, top], nice=False)
+    places = {i + 0.5: str(year.year) for i, year in enumerate(years)}
+    x = alt.X("at:Q", scale=alt.Scale(domain=[0, len(years)], nice=False), axis=axis_of(places, ""))
     y = alt.Y("value:Q", scale=scale, axis=ticks(",~s" if top >= 100_000 else ",~r"))
-    bar = max(8.0, min(34.0, 0.5 * inner / max(1, len(years))))
-    goal = alt.Description("goal:N")
-    floor = at(alt.Y2Value, height)
+    bars = [
+        record
+        for place, year in zip(places, years, strict=True)
+        for record in _bars(year, place, (bar, step), (one.label, words, threshold))
+    ]
+    base = alt.Chart(inline(bars)).encode(x=x)
     layers: list[alt.Chart] = [
         base.transform_filter("isValid(datum.value)")
-        .mark_bar(width=bar, aria=True)
+        .mark_bar(aria=True)
         .encode(
             y=y,
-            y2=floor,
+            y2=at(alt.Y2Value, height),
+            size=alt.Size("thick:Q", scale=None, legend=None),
             color=alt.Color("colour:N", scale=None, legend=None),
             opacity=alt.Opacity("opacity:Q", scale=None, legend=None),
             description=TIP,
         )
     ]
-    if any(record["ahead"] for record in records):
+    if any(record["ahead"] for record in bars):
         ahead = base.transform_filter("datum.ahead")
         tick = ahead.mark_tick(color=INK, thickness=1.3, size=8, orient="horizontal")
         low, high = (alt.Y(f"{end}:Q", scale=scale) for end in ("low", "high"))
         rule = ahead.mark_rule(color=INK, strokeWidth=1.3)
         layers += [rule.encode(y=low, y2=alt.Y2("high")), tick.encode(y=low), tick.encode(y=high)]
-    if any(record["hidden"] for record in records):
+    if any(record["hidden"] for record in bars):
         layers += _hidden(base, bar, height)
+    goals = [
+        _goal(year, place, one.label, top, words)
+        for place, year in zip(places, years, strict=True)
+        if year.target.shown
+    ]
     for beyond, shape, size in ((False, "diamond", 120), (True, "triangle-up", 90)):
-        if any(r["beyond"] is beyond and math.isfinite(r["target"]) for r in records):
-            which = f"isValid(datum.target) && {'' if beyond else '!'}datum.beyond"
-            held = base.transform_filter(which).encode(y=alt.Y("target:Q", scale=scale))
+        if any(goal["beyond"] is beyond for goal in goals):
+            there = [goal for goal in goals if goal["beyond"] is beyond]
+            held = alt.Chart(inline(there)).encode(x=x, y=alt.Y("target:Q", scale=scale))
             text = held.mark_text(dy=-13, fontWeight="bold", color=TARGET)
             layers += [
-                spot(held, TARGET, shape, size).encode(description=goal),
+                spot(held, TARGET, shape, size).encode(description=alt.Description("goal:N")),
                 text.encode(text=alt.Text("chance:N")),
             ]
     return panel(layers, title, inner, height)
@@ -179,7 +207,8 @@ def top_of(one: Series) -> float:
     told = [year.told.value for year in one.years if year.told.shown]
     expected = [year.expected.high for year in one.years if year.expected.shown]
     most = max(told + expected, default=1.0)
-    return 1.15 * max([most, *(year.target for year in one.years if year.target < 3 * most)])
+    aims = [year.target.value for year in one.years if year.target.shown]
+    return 1.15 * max([most, *(aim for aim in aims if aim < 3 * most)])
 
 
 def _hidden(base: alt.Chart, width: float, height: float) -> list[alt.Chart]:
@@ -193,32 +222,47 @@ def _hidden(base: alt.Chart, width: float, height: float) -> list[alt.Chart]:
 
 def _drawn(year: Year) -> bool:
     told = year.told.shown or year.told.how == "suppressed"
-    return told or year.expected.shown or not math.isnan(year.target)
+    return told or year.expected.shown or year.target.shown
 
 
-def _record(year: Year, label: str, top: float, words: Words, threshold: int) -> dict[str, Any]:
-    cell = year.told if year.told.shown or not year.expected.shown else year.expected
-    names = (label, str(year.year))
-    goal = words.say("target")
-    parts = [f"{goal} {words.number(year.target)}", year.source]
-    if not math.isnan(year.chance):
-        parts.insert(1, f"{words.say('chance')} {words.percent(year.chance)}")
-    beyond = year.target > top
-    ahead = cell is year.expected and cell.shown
+def _bars(
+    year: Year, place: float, room: tuple[float, float], said: tuple[str, Words, int]
+) -> list[dict[str, Any]]:
+    """Return a year as told, as forecast, or as both beside each other."""
+    (bar, step), (label, words, threshold) = room, said
+    told, ahead = year.told, year.expected
+    drawn = [cell for cell in (told, ahead) if cell.shown] or [told]
+    thick = bar if len(drawn) == 1 else 0.62 * bar
+    first = place - (len(drawn) - 1) * thick / 2 / step
+    return [
+        {
+            "at": first + i * thick / step,
+            "thick": thick,
+            "value": cell.value,
+            "low": cell.low,
+            "high": cell.high,
+            "ahead": cell is ahead and cell.shown,
+            "colour": ACCENT if cell is ahead else INK,
+            "opacity": 0.45 if cell is ahead else 0.75,
+            "hidden": cell.how == "suppressed",
+            "tip": tip_of((label, str(year.year)), cell, words, None, threshold),
+        }
+        for i, cell in enumerate(drawn)
+    ]
+
+
+def _goal(year: Year, place: float, label: str, top: float, words: Words) -> dict[str, Any]:
+    chance = words.spelt(year.chance, words.percent) if year.chance.shown else ""
+    parts = [f"{words.say('target')} {words.spelt(year.target)}"]
+    parts += [f"{words.say('chance')} {chance}"] if chance else []
+    parts += [words.say(f"outcome_{year.outcome}")] if year.outcome else []
+    beyond = year.target.value > top
     return {
-        "year": str(year.year),
-        "value": cell.value,
-        "low": cell.low,
-        "high": min(cell.high, top) if math.isfinite(cell.high) else cell.high,
-        "ahead": ahead,
-        "colour": ACCENT if ahead else INK,
-        "opacity": 0.45 if ahead else 0.75,
-        "hidden": cell.how == "suppressed",
-        "target": min(year.target, 0.97 * top) if beyond else year.target,
+        "at": place,
+        "target": 0.97 * top if beyond else year.target.value,
         "beyond": beyond,
-        "chance": "" if math.isnan(year.chance) else words.percent(year.chance),
-        "tip": tip_of(names, cell, words, None, threshold),
-        "goal": f"{words.listed(names)}: {'; '.join(filter(None, parts))}",
+        "chance": words.percent(year.chance.value) if chance else "",
+        "goal": f"{words.listed((label, str(year.year)))}: {'; '.join([*parts, year.source])}",
     }
 
 
@@ -228,5 +272,5 @@ def _month(number: int) -> str:
 
 def _large(one: Series) -> bool:
     highs = [cell.value for cell in one.cells if cell.shown]
-    highs += [high for _, _, ends in one.bands[:1] for high in ends]
+    highs += [high for fan in one.fans for high in fan.bands[0][2]]
     return max(highs, default=0.0) >= 100_000

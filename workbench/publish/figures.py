@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import altair as alt
 
-from workbench.publish.language import speak
+from workbench.publish.language import Words, speak
 from workbench.publish.lettering import drawn_width
 from workbench.publish.marks import Cell, Row
 from workbench.publish.panels import (
@@ -48,7 +48,7 @@ def plot_bars(
     chosen: str = "",
     threshold: int = FLOOR,
     width: int = WIDE,
-    language: str = "en",
+    language: str | Words = "en",
 ) -> alt.TopLevelMixin:
     """Draw a bar a row with its interval and, if there are several sites, its share at each.
 
@@ -65,7 +65,7 @@ def plot_bars(
     width
         Width of the whole figure, px; below 600 the labels stand above their bars.
     language
-        Two-letter code.
+        Two-letter code, or the words themselves.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def plot_shares(
     chosen: str = "",
     threshold: int = FLOOR,
     width: int = WIDE,
-    language: str = "en",
+    language: str | Words = "en",
 ) -> alt.TopLevelMixin:
     """Draw the share of each row at every site, their range, and all sites together.
 
@@ -131,7 +131,7 @@ def plot_forest(
     write: Callable[[float], str] | None = None,
     threshold: int = FLOOR,
     width: int = WIDE,
-    language: str = "en",
+    language: str | Words = "en",
 ) -> alt.TopLevelMixin:
     """Draw one figure a site with its interval, and that of all sites as a diamond.
 
@@ -195,7 +195,7 @@ def plot_grouped_bars(
     groups: Sequence[str],
     threshold: int = FLOOR,
     width: int = WIDE,
-    language: str = "en",
+    language: str | Words = "en",
 ) -> alt.TopLevelMixin:
     """Draw bars side by side for every band, one colour a group.
 

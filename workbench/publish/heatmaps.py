@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import altair as alt
 import numpy as np
 
-from workbench.publish.language import speak
+from workbench.publish.language import Words, speak
 from workbench.publish.lettering import drawn_width, fit
 from workbench.publish.matrix import Matrix
 from workbench.publish.panels import (
@@ -35,6 +35,8 @@ _DARK, _LIGHT = "#14202b", "#fbfdff"
 """Letters on light and on dark cells: not those of the page, which change with it."""
 MOST, LEAST = "▲", "▽"
 """What marks the highest and the lowest cell."""
+ALIKE = 7
+"""Cells of the same number that are marked at most: more would be a pattern, not a mark."""
 _STEPS = 60
 _FEW = 12
 
@@ -59,7 +61,7 @@ def plot_heatmap(
     axis: str,
     threshold: int = FLOOR,
     width: int = WIDE,
-    language: str = "en",
+    language: str | Words = "en",
 ) -> alt.TopLevelMixin:
     """Draw numbers by two dimensions as colours, with the scale below.
 
@@ -86,10 +88,11 @@ def plot_heatmap(
     step = inner / max(1, len(matrix.columns))
     told = [cell.value for *_, cell in matrix.named if cell.shown]
     low, high = min(told), max(told)
+    marked = {v for v in (low, high) if low < high and told.count(v) <= ALIKE}
     records = []
     for row, column, cell in matrix.named:
         part = (cell.value - low) / (high - low) if cell.shown and high > low else 0.0
-        mark = "" if not cell.shown or high == low else _mark(cell.value, low, high)
+        mark = _mark(cell.value, low, high) if cell.shown and cell.value in marked else ""
         records.append(
             {
                 "row": row,

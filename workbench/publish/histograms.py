@@ -39,7 +39,7 @@ def plot_histogram(
     against: Sequence[Bin] = (),
     threshold: int = FLOOR,
     width: int = WIDE,
-    language: str = "en",
+    language: str | Words = "en",
 ) -> alt.TopLevelMixin:
     """Draw shares of exams in bins of a declared grid, with quantiles marked above.
 

@@ -80,7 +80,7 @@ def read_index(folder: Path | str) -> tuple[Line, ...]:
 
 def _line(folder: Path) -> Line:
     from workbench.publish.content import read_content
-    from workbench.publish.readings import read
+    from workbench.publish.parts import headline
 
     try:
         content = read_content(folder)
@@ -88,12 +88,8 @@ def _line(folder: Path) -> Line:
         return Line(folder.name, problem=error.what)
     study, findings = content.study, {}
     for language in LANGUAGES:
-        for section in study.sections:
-            scope = content.scope(section, "", language)
-            answer = "" if scope is None else read(section, scope).answer
-            if answer:
-                findings[language] = answer
-                break
+        if answer := headline(content, language):
+            findings[language] = answer
     return Line(
         folder.name,
         {code: study.titles.get(code, study.title) for code in LANGUAGES},

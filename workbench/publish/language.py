@@ -33,6 +33,8 @@ class Words:
     ----------
     code
         Two-letter code; a language without a catalogue is English.
+    counted
+        What is counted, in the plural, where that is no exams; "" for exams and patients.
 
     Examples
     --------
@@ -40,10 +42,13 @@ class Words:
     '21 пациент'
     >>> Words("xx").say("median")
     'median'
+    >>> Words("en", "device-days").count("fewer_patients", 10)
+    'fewer than 10 device-days'
     """
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, counted: str = "") -> None:
         self.code = code if code in LANGUAGES else "en"
+        self.counted = counted
 
     @cached_property
     def _locale(self) -> Locale:
@@ -53,16 +58,7 @@ class Words:
 
     @cached_property
     def _catalogue(self) -> gettext.NullTranslations:
-        from babel.messages.mofile import write_mo
-        from babel.messages.pofile import read_po
-
-        path = files("workbench").joinpath(f"resources/locale/{self.code}/LC_MESSAGES/workbench.po")
-        compiled = BytesIO()
-        write_mo(compiled, read_po(BytesIO(path.read_bytes()), locale=self.code))
-        compiled.seek(0)
-        catalogue = gettext.GNUTranslations(compiled)
-        catalogue.add_fallback(_Nothing())
-        return catalogue
+        return _read_catalogue(self.code)
 
     @cached_property
     def separators(self) -> tuple[str, str, str]:
@@ -93,6 +89,8 @@ class Words:
         KeyError
             If the catalogue has no such words.
         """
+        if self.counted and self.knows(f"{key}_counted"):
+            key, values = f"{key}_counted", values | {"counted": self.counted}
         return self._catalogue.gettext(key).format(**values)
 
     def knows(self, key: str) -> bool:
@@ -113,8 +111,10 @@ class Words:
         text
             How it is written, if not as a plain number.
         """
-        form = self._catalogue.ngettext(key, key, round(n))
-        return form.format(n=text or self.number(n))
+        written = text or self.number(n)
+        if self.counted and self.knows(f"{key}_counted"):
+            return self.say(key, n=written)
+        return self._catalogue.ngettext(key, key, round(n)).format(n=written)
 
     def run_on(self, sentences: Iterable[str]) -> str:
         """Return sentences one after the other."""
@@ -266,9 +266,23 @@ class _Nothing(gettext.NullTranslations):
 
 
 @lru_cache
-def speak(language: str) -> Words:
-    """Return the words of a language, read once."""
-    return Words(language)
+def _read_catalogue(code: str) -> gettext.NullTranslations:
+    from babel.messages.mofile import write_mo
+    from babel.messages.pofile import read_po
+
+    path = files("workbench").joinpath(f"resources/locale/{code}/LC_MESSAGES/workbench.po")
+    compiled = BytesIO()
+    write_mo(compiled, read_po(BytesIO(path.read_bytes()), locale=code))
+    compiled.seek(0)
+    catalogue = gettext.GNUTranslations(compiled)
+    catalogue.add_fallback(_Nothing())
+    return catalogue
+
+
+@lru_cache
+def speak(language: str | Words, counted: str = "") -> Words:
+    """Return the words of a language, read once; words themselves are returned as they are."""
+    return language if isinstance(language, Words) else Words(language, counted)
 
 
 def say(key: str, language: str = "en", **values: object) -> str:

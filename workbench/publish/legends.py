@@ -7,12 +7,13 @@ from html import escape
 
 from workbench.publish.dots import NATIONAL
 from workbench.publish.fans import OPACITY, TARGET, top_of
-from workbench.publish.heatmaps import LEAST, MOST
+from workbench.publish.heatmaps import ALIKE, LEAST, MOST
 from workbench.publish.language import Words
 from workbench.publish.levels import national_levels
-from workbench.publish.outlook import LEVELS, TOLD
+from workbench.publish.outlook import LEVELS
 from workbench.publish.panels import ACCENT, INK, PALETTE, SOFT, axis_limit
 from workbench.publish.reading import Reading
+from workbench.publish.years import TOLD
 
 Items = list[tuple[str, str]]
 HIDDEN = (
@@ -62,11 +63,14 @@ def _sign(sign: str) -> str:
 
 def _heatmap(reading: Reading, words: Words) -> Items:
     ends = reading.matrix.ends if reading.matrix else None
-    if ends is None or ends[0][2].value == ends[1][2].value:
+    if reading.matrix is None or ends is None or ends[0][2].value == ends[1][2].value:
         return []
+    told = [cell.value for *_, cell in reading.matrix.named if cell.shown]
+    signs = zip((MOST, LEAST), ends, ("legend_most", "legend_least"), strict=True)
     return [
-        (_sign(MOST), words.say("legend_most")),
-        (_sign(LEAST), words.say("legend_least")),
+        (_sign(sign), words.say(key))
+        for sign, (*_, cell), key in signs
+        if told.count(cell.value) <= ALIKE
     ]
 
 
@@ -84,30 +88,34 @@ def _curves(reading: Reading, words: Words) -> Items:
 
 
 def _dots(reading: Reading, words: Words) -> Items:
-    levels = reading.levels
-    if levels is None:
+    kinds = reading.levels
+    if not kinds:
         return []
-    medians = [facility.median for facility in levels.facilities]
+    medians = [facility.median for levels in kinds for facility in levels.facilities]
     dots = f'<circle cx="6" cy="7" r="3" fill="{ACCENT}"/><circle cx="17" cy="7" r="6" '
     found = [(f'{dots}fill="{ACCENT}"/>', words.say("legend_facility"))]
     if any(cell.high > cell.low for cell in medians):
         upright = f'<path d="M12 1v12" stroke="{SOFT}" stroke-width="1.3"/>'
         found.append((upright, words.say("legend_interval")))
-    if any(cell.high > axis_limit(medians) for cell in medians):
+    if any(
+        facility.median.high > axis_limit(f.median for f in levels.facilities)
+        for levels in kinds
+        for facility in levels.facilities
+    ):
         arrow = f'<path d="M12 1l5 9h-10z" fill="{SOFT}"/>'
         found.append((arrow, words.say("legend_arrow")))
-    if levels.level.shown:
+    if any(levels.level.shown for levels in kinds):
         found.append((_line(INK), words.say("legend_level")))
         found.append((_line(INK, "6 4", 1.6), words.say("legend_achievable")))
-    else:
+    if not all(levels.level.shown for levels in kinds):
         found.append((_line(INK, "6 4", 1.6), words.say("legend_typical")))
-    lines = (levels.level, levels.middle)
+    lines = [cell for levels in kinds for cell in (levels.level, levels.middle)]
     if any(cell.shown and cell.high > cell.low for cell in lines):
         band = f'<path d="M1 2h22v10h-22z" fill="{INK}" opacity=".14"/>'
         found.append((band, words.say("legend_level_band")))
-    if levels.against.shown:
+    if any(levels.against.shown for levels in kinds):
         found.append((_line(SOFT, "2 3", 1.8), words.say("level_of_all")))
-    if not math.isnan(levels.national):
+    if any(not math.isnan(levels.national) for levels in kinds):
         said = f"{words.say('national')} ({national_levels()[0]})"
         found.append((_line(NATIONAL, "9 3 2 3", 1.8), said))
     return found
@@ -116,7 +124,7 @@ def _dots(reading: Reading, words: Words) -> Items:
 def _fan(reading: Reading, words: Words) -> Items:
     told = f'<path d="M1 7h22" stroke="{INK}" stroke-width="1.6"/><circle cx="12" cy="7" r="2.6" '
     found = [(f'{told}fill="{INK}"/>', words.say("legend_told"))]
-    if any(one.middle for one in reading.outlook):
+    if any(one.fans for one in reading.outlook):
         found.append((_line(ACCENT, "5 3"), words.say("legend_middle")))
         heights = (14, 9, 4)
         bands = "".join(
@@ -128,11 +136,14 @@ def _fan(reading: Reading, words: Words) -> Items:
         bar = f'<path d="M7 3h10v11h-10z" fill="{ACCENT}" opacity=".45"/>'
         bar += f'<path d="M12 1v8M9 1h6M9 9h6" stroke="{INK}" stroke-width="1.3"/>'
         found.append((bar, words.say("legend_year", level=words.points(TOLD))))
+    if any(one.tested for one in reading.outlook):
+        start = f'<path d="M12 0v14" stroke="{SOFT}" stroke-dasharray="2 3"/>'
+        found.append((start, words.say("legend_tested")))
     years = [year for one in reading.outlook for year in one.years]
-    if any(not math.isnan(year.target) for year in years):
+    if any(year.target.shown for year in years):
         goal = f'<path d="M12 1l5 6-5 6-5-6z" fill="{TARGET}"/>'
         found.append((goal, words.say("legend_target")))
-    if any(year.target > top_of(one) for one in reading.outlook for year in one.years):
+    if any(year.target.value > top_of(one) for one in reading.outlook for year in one.years):
         beyond = f'<path d="M12 2l5 9h-10z" fill="{TARGET}"/>'
         found.append((beyond, words.say("legend_target_beyond")))
     return found

@@ -26,6 +26,8 @@ from workbench.summaries.dimension import ALL, MISSING, OTHER
 
 FEWEST_FACILITIES = 10
 """Below so many there is no level (ICRP 135, paragraph 78)."""
+MOST = 6
+"""Kinds of exams in one figure."""
 FEWEST_EXAMS = 20
 """A facility of fewer exams tells no median (ICRP 135, paragraph 76)."""
 
@@ -193,8 +195,7 @@ def read_levels(section: Section, scope: Scope) -> Reading:
     Returns
     -------
     Reading
-        The commonest kind with at least ten facilities is drawn, else that of most facilities;
-        all stand in the table.
+        Each kind that a facility tells of is drawn, the commonest first; all stand in the table.
     """
     kind, name = section.dimensions
     found = []
@@ -210,42 +211,44 @@ def read_levels(section: Section, scope: Scope) -> Reading:
         level = together[0].level if together else ABSENT
         parts = (one.label, one.exams, one.facilities, one.hidden, one.level, one.middle)
         found.append(Levels(*parts, national, level))
-    whole = [levels for levels in found if levels.level.shown]
-    most = sorted(found, key=lambda levels: -len(levels.facilities))
-    drawn = next(iter(whole or most), None)
+    drawn = tuple(levels for levels in found if levels.facilities)[:MOST]
     words, unit = scope.words, scope.unit_words(scope.unit)
-    value = section.axis.get(scope.language, section.axis.get("en", scope.say("median_each")))
-    if unit and not section.axis:
-        value = words.listed((value, unit))
-    title = "" if drawn is None else drawn.label
-    more = None
-    if drawn is not None and drawn.facilities:
-        head = (
-            scope.title(name),
-            capital(scope.measure("exams")),
-            capital(scope.measure("median")),
-        )
-        lines = tuple(
-            (
-                Entry(f.label),
-                entry(f.exams, words),
-                entry(f.median, words, unit=scope.unit),
-            )
-            for f in drawn.facilities
-        )
-        more = (scope.say("each_facility", label=title), head, lines)
-    told = [f.median for f in drawn.facilities] if drawn else []
+    value = section.axis.get(scope.language, section.axis.get("en", ""))
+    told = [f.median for levels in drawn for f in levels.facilities]
+    hidden = sum(levels.hidden for levels in drawn)
     return Reading(
         figure="dots",
-        axis=capital(scope.say("of_label", label=title, words=value)) if title else "",
+        axis=capital(value or words.listed((scope.say("median_each"), unit))),
         second_axis=scope.title(name),
-        sentences=() if drawn is None else _sentences(drawn, scope),
-        cells=(*told, *[SUPPRESSED] * (drawn.hidden if drawn else 0)),
+        sentences=_sentences(drawn, scope),
+        cells=(*told, *[SUPPRESSED] * hidden),
         head=_head(kind, found, scope),
         body=tuple(_line(levels, found, scope) for levels in found),
         levels=drawn,
-        more=more,
+        more=_each(drawn, section, scope) if drawn else None,
     )
+
+
+def _each(
+    drawn: Sequence[Levels], section: Section, scope: Scope
+) -> tuple[str, tuple[str, ...], tuple[tuple[Entry, ...], ...]]:
+    """Return the table of every facility: title, head and body."""
+    words = scope.words
+    head = (
+        words.listed(map(scope.title, section.dimensions)),
+        capital(scope.measure("exams")),
+        capital(scope.measure("median")),
+    )
+    lines = tuple(
+        (
+            Entry(words.listed((levels.label, f.label))),
+            entry(f.exams, words),
+            entry(f.median, words, unit=scope.unit),
+        )
+        for levels in drawn
+        for f in levels.facilities
+    )
+    return scope.say("each_facility"), head, lines
 
 
 def _head(kind: str, found: Sequence[Levels], scope: Scope) -> tuple[str, ...]:
@@ -288,26 +291,32 @@ def _line(levels: Levels, found: Sequence[Levels], scope: Scope) -> tuple[Entry,
     )
 
 
-def _sentences(levels: Levels, scope: Scope) -> tuple[str, ...]:
+def _sentences(drawn: Sequence[Levels], scope: Scope) -> tuple[str, ...]:
     words = scope.words
     unit = f" {scope.unit_words(scope.unit)}".rstrip()
-    if not levels.facilities:
-        return ()
-    given = {
-        "label": levels.label,
-        "n": words.number(len(levels.facilities)),
-        "middle": words.spelt(levels.middle) + unit,
-        "fewest": words.number(FEWEST_FACILITIES),
-    }
-    if levels.level.shown:
-        said = [scope.say("read_level", level=words.spelt(levels.level) + unit, **given)]
-    else:
-        said = [scope.say("read_typical", **given)]
-    if levels.hidden:
-        said.append(scope.say("read_facilities_hidden", n=words.number(levels.hidden)))
-    if not math.isnan(levels.national):
-        value = words.number(levels.national) + unit
-        said.append(scope.say("read_national", value=value, source=national_levels()[0]))
+    said, hidden, national, together = [], [], [], []
+    for levels in drawn:
+        given = {
+            "label": levels.label,
+            "n": words.number(len(levels.facilities)),
+            "middle": words.spelt(levels.middle) + unit,
+            "fewest": words.number(FEWEST_FACILITIES),
+        }
+        if levels.level.shown:
+            level = words.spelt(levels.level) + unit
+            said.append(scope.say("read_level", level=level, **given))
+        else:
+            said.append(scope.say("read_typical", **given))
+        if levels.hidden:
+            hidden.append(f"{levels.label} {words.number(levels.hidden)}")
+        if not math.isnan(levels.national):
+            national.append(f"{levels.label} {words.number(levels.national)}{unit}")
+        if levels.against.shown:
+            together.append(f"{levels.label} {words.spelt(levels.against)}{unit}")
+    if hidden:
+        said.append(scope.say("read_facilities_hidden", n=words.listed(hidden)))
+    if national:
+        source = national_levels()[0]
+        said.append(scope.say("read_national", parts=words.listed(national), source=source))
     name = scope.say("reference_level")
-    together = [f"{name} {words.spelt(levels.against)}{unit}"]
-    return (*said, *against(scope, together, levels.against))
+    return (*said, *against(scope, [f"{name} – {words.listed(together)}"] if together else []))

@@ -4,57 +4,46 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
+from types import MappingProxyType
 
 from workbench.definition.study_file import Section, Target
-from workbench.errors import DefinitionError
-from workbench.publish.language import capital
-from workbench.publish.marks import ABSENT, SUPPRESSED, Cell, Entry
+from workbench.publish.language import capital, lowered
+from workbench.publish.marks import Cell, Entry
 from workbench.publish.reading import Reading, codes_of, entry
 from workbench.publish.scope import Scope
 from workbench.publish.sentences import against
 from workbench.publish.tables import Table
-from workbench.statistics.forecasting import DRAWS, FEWEST, Forecast, forecast, working_days
+from workbench.publish.years import TOLD, Futures, Year, forecast_of, years_of
+from workbench.statistics.forecasting import FEWEST, Forecast
 from workbench.summaries.dimension import ALL, MISSING, OTHER
 
 LEVELS = (0.95, 0.8, 0.5)
 """Shares of the future that the bands are meant to hold, the widest first."""
-TOLD = 0.8
-"""Level of the interval that is written."""
 MOST = 4
 """Series in one figure."""
 LONGEST = 60
 """Months that are looked ahead at most."""
+_ENDS = ("value", "low", "high")
 
 
 @dataclass(frozen=True)
-class Year:
-    """Hold one year: what is told of it, what is expected, and what it is meant to reach.
+class Fan:
+    """Hold one forecast as it is drawn.
 
     Parameters
     ----------
-    year
-        The calendar year.
-    told
-        Its sum, if all its months are told.
-    expected
-        Median and interval of its forecast, if a month of it is still to come.
-    target, chance
-        The target and the share of the futures that reach it, NaN if there is none.
-    source
-        Who set the target.
+    start
+        Place of its first month among those of the series.
+    middle
+        Median of each month.
+    bands
+        Level, low and high end of each month, the widest first.
     """
 
-    year: int
-    told: Cell = ABSENT
-    expected: Cell = ABSENT
-    target: float = math.nan
-    chance: float = math.nan
-    source: str = ""
+    start: int
+    middle: tuple[float, ...]
+    bands: tuple[tuple[float, tuple[float, ...], tuple[float, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -69,10 +58,10 @@ class Series:
         Year and month of the first cell, counted in months from the year 0.
     cells
         One a month, as told.
-    bands
-        Low and high end of each month to come, by level.
-    middle
-        Median of each month to come.
+    ahead
+        What may follow; None if too little is told.
+    tested
+        What might have followed without the months that are held out; None if none are.
     years
         All years, the first one first.
     """
@@ -80,9 +69,14 @@ class Series:
     label: str
     since: int
     cells: tuple[Cell, ...]
-    middle: tuple[float, ...] = ()
-    bands: tuple[tuple[float, tuple[float, ...], tuple[float, ...]], ...] = ()
+    ahead: Fan | None = None
+    tested: Fan | None = None
     years: tuple[Year, ...] = ()
+
+    @property
+    def fans(self) -> tuple[Fan, ...]:
+        """Its forecasts, the earlier one first."""
+        return tuple(fan for fan in (self.tested, self.ahead) if fan is not None)
 
 
 def read_outlook(section: Section, scope: Scope) -> Reading:
@@ -100,31 +94,33 @@ def read_outlook(section: Section, scope: Scope) -> Reading:
         all sites together: one site is not held against them.
     """
     targets = () if scope.chosen else tuple(section.target)
+    held_out, name = section.hold_out or 0, section.dimensions[0]
     series = tuple(
-        _series(scope.table, section.dimensions[0], at, label, _held(code, targets, scope))
+        _series(_counts(scope.table, name, at), label, _held(code, targets, scope), held_out)
         for code, at, label in _drawn(section, scope)
     )
-    unit = capital(scope.measure("exams"))
+    columns = _Columns(
+        tested=any(year.held_out for one in series for year in one.years),
+        targets=bool(targets),
+        outcome=any(year.outcome for one in series for year in one.years),
+    )
     return Reading(
         figure="fan",
         axis=capital(scope.say("a_month", unit=scope.measure("exams"))),
         second_axis=capital(scope.say("a_year", unit=scope.measure("exams"))),
         sentences=_sentences(series, section, scope),
         cells=tuple(c for one in series for c in one.cells if not c.shown or c.value > 0),
-        head=_head(unit, targets, scope),
-        body=tuple(line for one in series for line in _lines(one, targets, scope)),
+        head=_head(columns, scope),
+        body=tuple(_line(one, year, columns, scope) for one in series for year in one.years),
         outlook=series,
+        texts=columns.texts,
     )
 
 
-def _held(code: str, targets: Sequence[Target], scope: Scope) -> dict[int, tuple[float, str]]:
-    """Return value and source of the targets of a label, by year."""
+def _held(code: str, targets: Sequence[Target], scope: Scope) -> dict[int, tuple[Target, str]]:
+    """Return the targets of a label and the words for their source, by year."""
     language = scope.language
-    return {
-        t.year: (t.value, t.source.get(language, t.source["en"]))
-        for t in targets
-        if t.label == code
-    }
+    return {t.year: (t, t.source.get(language, t.source["en"])) for t in targets if t.label == code}
 
 
 def _drawn(section: Section, scope: Scope) -> list[tuple[str, dict[str, str], str]]:
@@ -137,15 +133,19 @@ def _drawn(section: Section, scope: Scope) -> list[tuple[str, dict[str, str], st
     return [(c, {name: c}, scope.label(name, c)) for c in (ALL, *codes)][:MOST]
 
 
+def _counts(table: Table, name: str, at: Mapping[str, str]) -> dict[str, Cell]:
+    """Return what each month of a table tells."""
+    months = [code for code in table.labels(name) if code not in (ALL, OTHER, MISSING)]
+    return {month: table.cell("exams", **at, **{name: month}) for month in months}
+
+
 def _series(
-    table: Table,
-    name: str,
-    at: Mapping[str, str],
-    label: str,
-    targets: Mapping[int, tuple[float, str]],
+    counts: Mapping[str, Cell],
+    label: str = "",
+    targets: Mapping[int, tuple[Target, str]] = MappingProxyType({}),
+    held_out: int = 0,
 ) -> Series:
-    months = [c for c in table.labels(name) if c not in (ALL, OTHER, MISSING)]
-    cells = [table.cell("exams", **at, **{name: month}) for month in months]
+    months, cells = list(counts), list(counts.values())
     told = [i for i, cell in enumerate(cells) if cell.shown and cell.value > 0]
     if not told:
         return Series(label, _number(months[0]), tuple(cells))
@@ -155,146 +155,179 @@ def _series(
     last = since + len(cells) - 1
     until = max([(last + 12) // 12, *targets]) * 12 + 11
     ahead = min(max(until - last, 12), LONGEST)
-    found = _forecast(values, months[0], ahead)
-    years = range(since // 12, (last + (ahead if found else 0)) // 12 + 1)
-    known = tuple(
-        _aimed(_year(year, since, cells, found), found, *targets.get(year, (math.nan, "")))
-        for year in sorted({*years, *targets})
+    tested = forecast_of(values[:-held_out], months[0], held_out) if held_out else None
+    futures = Futures(forecast_of(values, months[0], ahead), tested)
+    return Series(
+        label,
+        since,
+        tuple(cells),
+        _fan(futures.ahead),
+        _fan(futures.tested),
+        years_of(since, cells, futures, targets),
     )
+
+
+def _fan(found: Forecast | None) -> Fan | None:
     if found is None:
-        return Series(label, since, tuple(cells), years=known)
+        return None
     bands = found.interval(LEVELS)
     ends = (
         (level, tuple(bands.low.values[i].tolist()), tuple(bands.high.values[i].tolist()))
         for i, level in enumerate(LEVELS)
     )
-    return Series(
-        label, since, tuple(cells), tuple(bands.middle.values.tolist()), tuple(ends), known
-    )
+    return Fan(len(found.past), tuple(bands.middle.values.tolist()), tuple(ends))
 
 
 def _number(month: str) -> int:
     return int(month[:4]) * 12 + int(month[5:7]) - 1
 
 
-@lru_cache(maxsize=64)
-def _forecast(values: tuple[float, ...], since: str, ahead: int) -> Forecast | None:
-    """Return the futures of a series; None if too little is told. The same for every language."""
-    if sum(not math.isnan(value) for value in values) < FEWEST:
-        return None
-    days = working_days(since, len(values) + ahead)
-    try:
-        return forecast(np.array(values), since, ahead, exposure=days)
-    except DefinitionError:  # a month of the year that is never told
-        return None
+@dataclass(frozen=True)
+class _Columns:
+    """Say which columns the table of years has."""
+
+    tested: bool
+    targets: bool
+    outcome: bool
+
+    @property
+    def texts(self) -> tuple[int, ...]:
+        """Positions of those that hold words."""
+        first = 5 + self.tested
+        return tuple(range(first, first + 1 + self.outcome)) if self.targets else ()
 
 
-def _year(year: int, since: int, cells: Sequence[Cell], found: Forecast | None) -> Year:
-    months = [year * 12 + i - since for i in range(12)]
-    there = [cells[i] for i in months if 0 <= i < len(cells)]
-    told = ABSENT
-    if len(there) == 12 and all(cell.shown for cell in there):
-        value, low, high = (sum(getattr(c, e) for c in there) for e in ("value", "low", "high"))
-        known = all(c.how == "exact" for c in there)
-        told = Cell(value, low, high, "exact" if known else "rounded")
-    elif any(cell.how == "suppressed" for cell in there):
-        told = SUPPRESSED
-    paths = None if told.shown else _paths(found, year)
-    if paths is None:
-        return Year(year, told)
-    tail = (1 - TOLD) / 2
-    low, middle, high = (_rough(end) for end in np.quantile(paths, [tail, 0.5, 1 - tail]))
-    return Year(year, told, Cell(middle, low, high, "forecast"))
-
-
-def _aimed(year: Year, found: Forecast | None, target: float, source: str) -> Year:
-    """Return a year with its target, and the chance of reaching it."""
-    chance = math.nan
-    if year.told.shown:
-        chance = float(year.told.value >= target)
-    elif year.expected.shown and (paths := _paths(found, year.year)) is not None:
-        reached = float((paths >= target).mean())
-        chance = min(max(reached, 0.5 / DRAWS), 1 - 0.5 / DRAWS)  # no draw is no impossibility
-    known = not math.isnan(target)
-    return replace(year, target=target, chance=chance if known else math.nan, source=source)
-
-
-def _rough(number: float) -> float:
-    """Return a number of three significant digits: nobody knows more of the future."""
-    return float(f"{number:.3g}")
-
-
-def _paths(found: Forecast | None, year: int) -> NDArray[np.float64] | None:
-    if found is None:
-        return None
-    try:
-        return found.year(year)
-    except DefinitionError:  # a month of it is neither told nor forecast
-        return None
-
-
-def _head(unit: str, targets: Sequence[Target], scope: Scope) -> tuple[str, ...]:
+def _head(columns: _Columns, scope: Scope) -> tuple[str, ...]:
     level = scope.words.points(TOLD)
-    held = ("target", "chance", "source_of_target") if targets else ()
-    return (
-        scope.say("year"),
-        unit,
-        scope.say("expected", level=level),
-        *(scope.say(key) for key in held),
-    )
+    named = [scope.say("year"), capital(scope.measure("exams")), scope.say("expected", level=level)]
+    if columns.tested:
+        named.append(scope.say("inside", level=level))
+    if columns.targets:
+        named += [scope.say("target"), scope.say("chance")]
+        named += [scope.say("outcome")] if columns.outcome else []
+        named.append(scope.say("source_of_target"))
+    return tuple(named)
 
 
-def _lines(series: Series, targets: Sequence[Target], scope: Scope) -> list[tuple[Entry, ...]]:
+def _line(one: Series, year: Year, columns: _Columns, scope: Scope) -> tuple[Entry, ...]:
     words = scope.words
-    found = []
-    for year in series.years:
-        name = words.listed((series.label, str(year.year)))
-        line = [Entry(name), entry(year.told, words), entry(year.expected, words)]
-        if targets:
-            held = not math.isnan(year.target)
-            exact = Cell(year.target, year.target, year.target)
-            line += [
-                entry(exact, words) if held else Entry("–"),
-                Entry("–" if math.isnan(year.chance) else words.percent(year.chance)),
-                Entry(year.source),
-            ]
-        found.append(tuple(line))
-    return found
+    name = words.listed((one.label, str(year.year)))
+    line = [Entry(name), entry(year.told, words), entry(year.expected, words)]
+    if columns.tested:
+        line.append(_inside(year, scope) if year.held_out else Entry("–"))
+    if columns.targets:
+        line += [entry(year.target, words), entry(year.chance, words, words.percent)]
+        if columns.outcome:
+            line.append(Entry(scope.say(f"outcome_{year.outcome}") if year.outcome else "–"))
+        ratio = _ratio(year, scope)
+        line.append(Entry(f"{ratio}: {year.source}" if ratio else year.source))
+    return tuple(line)
+
+
+def _inside(year: Year, scope: Scope) -> Entry:
+    words = scope.words
+    text = scope.say("n_of", n=words.spelt(year.inside), of=words.number(year.held_out))
+    value, low, high = (getattr(year.inside, end) / year.held_out for end in _ENDS)
+    return Entry(text, cell=Cell(value, low, high, year.inside.how), unit="%", share=True)
+
+
+def _ratio(year: Year, scope: Scope) -> str:
+    """Return a target in the words of who set it: times what a year is told to have had."""
+    if math.isnan(year.ratio):
+        return ""
+    return scope.say("times", ratio=scope.words.edge(year.ratio), year=year.since)
+
+
+def _aim(year: Year, scope: Scope) -> str:
+    """Return a target as it is written in a sentence."""
+    words, aim = scope.words, year.target
+    spread = words.between(aim.low, aim.high) if aim.low < aim.high else ""
+    parts = "; ".join(filter(None, (_ratio(year, scope), spread)))
+    return f"{words.number(aim.value)} ({parts})" if parts else words.number(aim.value)
 
 
 def _sentences(series: Sequence[Series], section: Section, scope: Scope) -> tuple[str, ...]:
-    words, said = scope.words, []
-    level = words.points(TOLD)
+    said: list[str] = []
+    others: list[str] = []
     for one in series:
-        held = [year for year in one.years if not math.isnan(year.target)]
-        ahead = [year for year in one.years if year.expected.shown]
+        held = [year for year in one.years if year.source]
+        ahead = [year for year in one.years if year.expected.shown and not year.told.shown]
         label = one.label or scope.say("all_together")
-        for year in held:
-            given = {"label": label, "year": year.year, "target": words.number(year.target)}
-            if year.told.shown:
-                key = "read_target_met" if year.chance else "read_target_missed"
-                said.append(scope.say(key, value=words.spelt(year.told), **given))
-            elif year.expected.shown:
-                value = words.spelt(year.expected)
-                chance = words.percent(year.chance)
-                given |= {"value": value, "level": level, "chance": chance}
-                said.append(scope.say("read_target", **given))
-        if ahead and not held and (one is series[0] or len(series) == 1):
-            given = {"label": label, "year": ahead[0].year, "level": level}
-            value = words.spelt(ahead[0].expected)
+        first = one is series[0]
+        if first or not said:
+            said += filter(None, (_held_against(label, year, scope) for year in held))
+        else:  # its sentence would say the same of another label
+            others += filter(None, (_in_short(label, year, scope) for year in held))
+        if ahead and first and ahead[0] not in held:
+            given = {"label": label, "year": ahead[0].year, "level": scope.words.points(TOLD)}
+            value = scope.words.spelt(ahead[0].expected)
             said.append(scope.say("read_expected", value=value, **given))
-        if not ahead and one.cells and (one is series[0] or series[0].middle):
+        if not ahead and one.cells and (first or one.ahead is not None):
             told = sum(cell.shown and cell.value > 0 for cell in one.cells)
-            n = words.number(told)
+            n = scope.words.number(told)
             said.append(scope.say("read_no_forecast", label=label, n=n, fewest=FEWEST))
+    if others:
+        said.append(scope.say("read_likewise", parts="; ".join(others)))
+    said += _tested(series, section, scope)
     if scope.chosen and said:
         said += _all_sites(series[0], section, scope)
     return tuple(capital(sentence) for sentence in said)
 
 
+def _held_against(label: str, year: Year, scope: Scope) -> str:
+    """Say how a year stands against its target; "" if neither is told nor expected."""
+    words = scope.words
+    given = {"label": label, "year": year.year}
+    if not year.target.shown:
+        return scope.say("read_target_unknown", ratio=_ratio(year, scope), **given)
+    given["target"] = _aim(year, scope)
+    forecast = {
+        "value": words.spelt(year.expected),
+        "level": words.points(TOLD),
+        "chance": words.spelt(year.chance, words.percent),
+    }
+    if year.told.shown:
+        told, outcome = words.spelt(year.told), scope.say(f"outcome_{year.outcome}")
+        if year.expected.shown:
+            tested = forecast | {"told": told, "outcome": outcome}
+            return scope.say("read_target_tested", **given, **tested)
+        return scope.say(f"read_target_{year.outcome}", value=told, **given)
+    return scope.say("read_target", **given, **forecast) if year.expected.shown else ""
+
+
+def _in_short(label: str, year: Year, scope: Scope) -> str:
+    """Say in a few words how a year stands against its target."""
+    if not year.target.shown:
+        return ""
+    words = scope.words
+    parts = [f"{lowered(scope.say('target'))} {words.number(year.target.value)}"]
+    if year.chance.shown:
+        chance = words.spelt(year.chance, words.percent)
+        parts.append(scope.say("a_chance", chance=chance))
+    if year.outcome:
+        parts.append(scope.say("told", value=words.number(year.told.value)))
+        parts.append(scope.say(f"outcome_{year.outcome}"))
+    return f"{words.listed((label, str(year.year)))} – {words.listed(parts)}"
+
+
+def _tested(series: Sequence[Series], section: Section, scope: Scope) -> list[str]:
+    """Say how many of the months that were held out lie in their interval."""
+    words, parts = scope.words, []
+    for one in series:
+        held = [year for year in one.years if year.held_out]
+        if held:
+            value, low, high = (sum(getattr(y.inside, end) for y in held) for end in _ENDS)
+            of = words.number(sum(year.held_out for year in held))
+            n = scope.say("n_of", n=words.spelt(Cell(value, low, high)), of=of)
+            parts.append(f"{one.label or scope.say('all_together')} {n}")
+    months, level = words.number(section.hold_out or 0), words.points(TOLD)
+    said = scope.say("read_tested", months=months, level=level, parts=words.listed(parts))
+    return [said] if parts else []
+
+
 def _all_sites(one: Series, section: Section, scope: Scope) -> list[str]:
     """Say what is expected of all sites in the year that is said of one."""
-    ahead = [year.year for year in one.years if year.expected.shown]
-    whole = _series(scope.pooled, section.dimensions[0], {}, "", {})
+    ahead = [year.year for year in one.years if year.expected.shown and not year.told.shown]
+    whole = _series(_counts(scope.pooled, section.dimensions[0], {}))
     cells = [y.expected for y in whole.years if y.year in ahead[:1] and y.expected.shown]
     return against(scope, [f"{ahead[0]}: {scope.words.spelt(c)}" for c in cells])

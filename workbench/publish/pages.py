@@ -97,21 +97,40 @@ class Pages:
         def drawn() -> str:
             from workbench.publish.parts import nothing_html, refusal_html, section_html
 
-            if place and (site in self.content.refused or self.content.pooled is None):
+            if place and (site in self.content.refused or self.content.empty):
                 return ""  # once is enough
             if site in self.content.refused:
                 return refusal_html(self.content, site, language)
-            if self.content.pooled is None:
+            if self.content.empty:
                 return nothing_html(self.content, language)
             return section_html(self.content, self.study.sections[place], site, language)
 
         return self._kept(drawn, "section", str(place), site, language)
 
+    def is_kept(self, place: int, site: str, language: str) -> bool:
+        """Tell whether a section need not be drawn."""
+        return (
+            self.folder is not None and self._path("section", str(place), site, language).is_file()
+        )
+
+    def waiting(self, place: int, language: str) -> str:
+        """Return what stands for a question until it is drawn."""
+        from workbench.publish import markup
+        from workbench.publish.language import say
+
+        section = self.study.sections[place]
+        title, question = (t.get(language, t["en"]) for t in (section.title, section.question))
+        said = markup.notes([say("drawing", language)])
+        return markup.page([markup.section(title, question, "", [said], section.id)], language)
+
+    def _path(self, *name: str) -> Path:
+        digest = hashlib.sha256(json.dumps([self._digest, *name]).encode()).hexdigest()
+        return (self.folder or Path()) / f"{digest}.html"
+
     def _kept(self, draw: Callable[[], str], *name: str) -> str:
         if self.folder is None:
             return draw()
-        digest = hashlib.sha256(json.dumps([self._digest, *name]).encode()).hexdigest()
-        path = self.folder / f"{digest}.html"
+        path = self._path(*name)
         if path.is_file():
             return path.read_text(encoding="utf-8")
         text = draw()

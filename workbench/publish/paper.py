@@ -82,13 +82,13 @@ def plot_section(
             todo=content.reason(sections[section], site, language),
         )
     reading = read(sections[section], scope)
-    chart: Any = pictures.plot(reading, site, width, language)
+    chart: Any = pictures.plot(reading, site, width)
     whose = next(iter(scope.there)) if scope.alone else site or scope.say("all_sites")
     titles = content.study.titles, sections[section].title
     caption = [*(texts.get(language, texts["en"]) for texts in titles), whose]
     # Kept with the chart, and written below it by `write_figure`.
     chart.usermeta = {
-        "legend": pictures.legend_items(reading, site, language),
+        "legend": pictures.legend_items(reading, site),
         "caption": " · ".join(caption),
     }
     drawn: alt.TopLevelMixin = chart

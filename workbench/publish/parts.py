@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
+from workbench.errors import PoolingError
 from workbench.publish import markup, pictures
 from workbench.publish.assurance import refusal_words, status_line, suppressed
 from workbench.publish.content import Content
 from workbench.publish.downloads import file_name, links
-from workbench.publish.language import capital, speak
+from workbench.publish.language import Words, capital, speak
 from workbench.publish.marks import NEEDED, SUPPRESSED, Cell, enough
 from workbench.publish.reading import Reading
 from workbench.publish.readings import read
 from workbench.publish.scope import Scope
 from workbench.study import Section
+
+_NAMED = 5
+"""Sites that are named above a question; all are in the table of who answers what."""
 
 
 def header_html(content: Content, language: str = "en") -> str:
@@ -34,7 +41,7 @@ def header_html(content: Content, language: str = "en") -> str:
     parts = [markup.study_title(content.study, language)]
     if not content.releases and not content.refused:
         return markup.page(parts, language)
-    answer = _headline(content, language)
+    answer = headline(content, language)
     if not answer and _all_suppressed(content):
         answer = words.say("all_suppressed")
     if answer:
@@ -66,14 +73,16 @@ def section_html(content: Content, section: Section, site: str = "", language: s
         HTML.
     """
     title, question = (t.get(language, t["en"]) for t in (section.title, section.question))
-    if content.pooled is None:
+    if content.empty:
         return nothing_html(content, language)
-    words = speak(language)
-    scope = content.scope(section, site, language)
-    whose = site or words.say("all_sites")
-    if scope and scope.alone:
-        whose = words.say("one_site", site=next(iter(scope.there)))
-    parts = _answer(content, section, scope, site, language)
+    words, scope = speak(language), None
+    try:
+        scope = content.scope(section, site, language)
+        parts = _answer(content, section, scope, site, language)
+    except PoolingError as error:
+        said = words.say("not_pooled")
+        parts = [markup.state(said, error.what, error=True, hint=error.where)]
+    whose = _whose(scope, site, words)
     return markup.page([markup.section(title, question, whose, parts, section.id)], language)
 
 
@@ -123,6 +132,15 @@ def nothing_html(content: Content, language: str = "en") -> str:
     return markup.page([f'<section class="wb-section">{state}</section>'], language)
 
 
+def readings_of(content: Content, language: str = "en") -> Iterator[Reading]:
+    """Yield the reading of each section that can be answered for all sites together."""
+    for section in content.study.sections:
+        with contextlib.suppress(PoolingError):  # its own section says so
+            scope = content.scope(section, "", language)
+            if scope is not None:
+                yield read(section, scope)
+
+
 def _answer(
     content: Content, section: Section, scope: Scope | None, site: str, language: str
 ) -> list[str]:
@@ -134,28 +152,40 @@ def _answer(
     whose = content.releases[site].site if site else ""
     name = file_name(content.study.id, section.id, whose, content.day)
     drawn = enough(reading.cells)
+    rule = reading.words.rule(SUPPRESSED, content.threshold)
     numbers = markup.table(
         reading.head,
         reading.body,
         words.say("table_of", title=title),
-        rule=words.rule(SUPPRESSED, content.threshold),
+        reading.texts,
+        rule=rule,
     )
     if reading.more is not None:
         named, head, body = reading.more
-        rule = words.rule(SUPPRESSED, content.threshold)
         numbers += markup.folded(named, markup.table(head, body, named, rule=rule))
     numbers += links(reading, name, drawn=drawn)
     if not drawn:
         return [_undrawn(reading, scope), numbers]
     parts = [
         markup.finding(reading.finding),
-        pictures.figure(reading, title, site, language),
-        pictures.legend(reading, site, language),
+        pictures.figure(reading, title, site),
+        pictures.legend(reading, site),
         numbers,
     ]
     if enough(row.cell for row in reading.concentration):
-        parts.append(pictures.concentration(reading, site, language))
+        parts.append(pictures.concentration(reading, site))
     return parts
+
+
+def _whose(scope: Scope | None, site: str, words: Words) -> str:
+    """Return whose numbers answer a question: one site's, or those of all that can."""
+    if scope is not None and scope.alone:
+        return words.say("one_site", site=next(iter(scope.there)))
+    if site or scope is None or len(scope.there) == len(scope.sites):
+        return site or words.say("all_sites")
+    there, of = scope.there, len(scope.sites)
+    some = words.say("some_sites", n=words.number(len(there)), of=words.number(of))
+    return f"{some}: {'; '.join(there)}" if len(there) <= _NAMED else some
 
 
 def _undrawn(reading: Reading, scope: Scope) -> str:
@@ -171,21 +201,14 @@ def _undrawn(reading: Reading, scope: Scope) -> str:
     return markup.state(words.say("too_few"), rule)
 
 
-def _headline(content: Content, language: str) -> str:
+def headline(content: Content, language: str) -> str:
     """Return the sentence of the first section that can be answered, with number and interval."""
-    for section in content.study.sections:
-        scope = content.scope(section, "", language)
-        answer = "" if scope is None else read(section, scope).answer
-        if answer:
-            return answer
-    return ""
+    return next((found.answer for found in readings_of(content, language) if found.answer), "")
 
 
 def _all_suppressed(content: Content) -> bool:
     """Tell whether all that is asked for is held back, but for zeros that are told."""
-    scopes = (content.scope(section) for section in content.study.sections)
-    asked = zip(content.study.sections, scopes, strict=True)
-    cells = [cell for section, scope in asked if scope for cell in read(section, scope).cells]
+    cells = [cell for found in readings_of(content) for cell in found.cells]
     held = any(cell.how == "suppressed" for cell in cells)
     return held and not any(cell.shown and cell.value > 0 for cell in cells)
 

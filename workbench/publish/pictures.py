@@ -16,7 +16,6 @@ from workbench.publish.fans import plot_fan
 from workbench.publish.figures import plot_bars, plot_forest, plot_grouped_bars, plot_shares
 from workbench.publish.heatmaps import plot_heatmap
 from workbench.publish.histograms import plot_histogram
-from workbench.publish.language import speak
 from workbench.publish.legends import HIDDEN, items_of
 from workbench.publish.panels import (
     ACCENT,
@@ -33,7 +32,6 @@ from workbench.publish.panels import (
 from workbench.publish.reading import Reading
 
 if TYPE_CHECKING:
-    from workbench.publish.levels import Levels
     from workbench.publish.matrix import Matrix
 
 _MARKS = {
@@ -55,7 +53,7 @@ _MARKS = {
 }
 
 
-def figure(reading: Reading, title: str, chosen: str, language: str) -> str:
+def figure(reading: Reading, title: str, chosen: str) -> str:
     """Return a reading's figure, for wide and for narrow screens, with words for who cannot see it.
 
     Parameters
@@ -66,23 +64,21 @@ def figure(reading: Reading, title: str, chosen: str, language: str) -> str:
         Title of the section.
     chosen
         Name of the site that is read, "" for all.
-    language
-        Two-letter code.
 
     Returns
     -------
     str
         HTML.
     """
-    words = speak(language)
+    words = reading.words
     kind = words.say(f"figure_{reading.figure}")
     said = words.say("alt", figure=kind, title=title, finding=reading.finding)
-    return _framed(lambda width: plot(reading, chosen, width, language), said)
+    return _framed(lambda width: plot(reading, chosen, width), said)
 
 
-def concentration(reading: Reading, chosen: str, language: str) -> str:
+def concentration(reading: Reading, chosen: str) -> str:
     """Return how concentrated each site is, as a figure under a small title."""
-    words = speak(language)
+    words = reading.words
     title = words.say("herfindahl")
     shown = [row for row in reading.concentration if row.cell.shown]
 
@@ -95,7 +91,7 @@ def concentration(reading: Reading, chosen: str, language: str) -> str:
             write=words.hundredths,
             threshold=reading.threshold,
             width=width,
-            language=language,
+            language=words,
         )
 
     values = ", ".join(f"{r.label} {words.spelt(r.cell, words.hundredths)}" for r in shown)
@@ -103,7 +99,7 @@ def concentration(reading: Reading, chosen: str, language: str) -> str:
     return f"<h3>{escape(title)}</h3>{_framed(chart, said)}"
 
 
-def legend(reading: Reading, chosen: str, language: str) -> str:
+def legend(reading: Reading, chosen: str) -> str:
     """Return what each kind of mark in the figure stands for.
 
     Parameters
@@ -112,15 +108,13 @@ def legend(reading: Reading, chosen: str, language: str) -> str:
         What is drawn.
     chosen
         Name of the site that is read, "" for all.
-    language
-        Two-letter code.
 
     Returns
     -------
     str
         HTML; only marks that the figure holds are named.
     """
-    items = legend_items(reading, chosen, language)
+    items = legend_items(reading, chosen)
     svg = '<svg width="24" height="14" viewBox="0 0 24 14" aria-hidden="true">'
     listed = "".join(
         f"<li>{svg}{mark}</svg><span>{escape(said)}</span></li>" for mark, said in items
@@ -128,9 +122,9 @@ def legend(reading: Reading, chosen: str, language: str) -> str:
     return f'<ul class="wb-legend">{listed}</ul>' if items else ""
 
 
-def legend_items(reading: Reading, chosen: str, language: str) -> list[tuple[str, str]]:
+def legend_items(reading: Reading, chosen: str) -> list[tuple[str, str]]:
     """Return each kind of mark in the figure, as SVG 24 px wide and 14 px high, and its words."""
-    own = items_of(reading, speak(language))
+    own = items_of(reading, reading.words)
     if own is not None:
         return own
     shown = [cell for cell in reading.cells if cell.shown]
@@ -150,7 +144,7 @@ def legend_items(reading: Reading, chosen: str, language: str) -> list[tuple[str
     named["outline"] = any(b.cell.shown for b in reading.against)
     named["left_out"] = any(b.cell.how == "not_applicable" for b in reading.against)
     named["suppressed"] = any(cell.how == "suppressed" for cell in reading.cells)
-    words = speak(language)
+    words = reading.words
     fewer = words.count("fewer_patients", reading.threshold)
     items = [
         _swatch(group, letter, i)
@@ -164,7 +158,7 @@ def legend_items(reading: Reading, chosen: str, language: str) -> list[tuple[str
     return items
 
 
-def plot(reading: Reading, chosen: str, width: int, language: str) -> TopLevelMixin:
+def plot(reading: Reading, chosen: str, width: int) -> TopLevelMixin:
     """Return a reading's figure as a chart.
 
     Parameters
@@ -175,17 +169,14 @@ def plot(reading: Reading, chosen: str, width: int, language: str) -> TopLevelMi
         Name of the site that is read, "" for all.
     width
         Width of the whole figure, px.
-    language
-        Two-letter code.
     """
     given: dict[str, Any] = {
         "axis": reading.axis,
         "threshold": reading.threshold,
         "width": width,
-        "language": language,
+        "language": reading.words,
     }
-    words, second = speak(language), reading.second_axis
-    together = words.say("all_sites")
+    second, together = reading.second_axis, reading.words.say("all_sites")
     drawn: dict[str, Callable[[], TopLevelMixin]] = {
         "bars": lambda: plot_bars(reading.rows, share_axis=second, chosen=chosen, **given),
         "shares": lambda: plot_shares(reading.rows, chosen=chosen, **given),
@@ -206,7 +197,7 @@ def plot(reading: Reading, chosen: str, width: int, language: str) -> TopLevelMi
         ),
         "heatmap": lambda: plot_heatmap(cast("Matrix", reading.matrix), **given),
         "curves": lambda: plot_curves(reading.curves, ends=reading.ends, values=second, **given),
-        "dots": lambda: plot_dots(cast("Levels", reading.levels), facilities=second, **given),
+        "dots": lambda: plot_dots(reading.levels, facilities=second, **given),
         "fan": lambda: plot_fan(reading.outlook, years=second, **given),
     }
     return drawn[reading.figure]()

@@ -53,6 +53,8 @@ class Reading:
         Bins of all sites together, where one site is read; not told where they are wider.
     matrix, curves, levels, outlook
         What is drawn in a heatmap, in curves, in dots and in a fan.
+    texts
+        Positions of the columns of the table that hold words.
     more
         Title, head and body of a longer table that is folded away.
     threshold
@@ -79,8 +81,9 @@ class Reading:
     against: tuple[Bin, ...] = ()
     matrix: Matrix | None = None
     curves: tuple[Curve, ...] = ()
-    levels: Levels | None = None
+    levels: tuple[Levels, ...] = ()
     outlook: tuple[Series, ...] = ()
+    texts: tuple[int, ...] = ()
     more: tuple[str, tuple[str, ...], tuple[tuple[Entry, ...], ...]] | None = None
     threshold: int = 10
     words: Words = field(default_factory=lambda: speak("en"))

@@ -37,6 +37,8 @@ class Scope:
         Two-letter code.
     threshold
         Fewest patients that are told.
+    counted
+        What is counted, in the reader's language, where that is no exams.
     """
 
     pooled: Table
@@ -46,6 +48,7 @@ class Scope:
     unit: str = ""
     language: str = "en"
     threshold: int = 10
+    counted: str = ""
 
     @property
     def table(self) -> Table:
@@ -66,7 +69,7 @@ class Scope:
     @property
     def words(self) -> Words:
         """The reader's language."""
-        return speak(self.language)
+        return speak(self.language, self.counted)
 
     def say(self, key: str, **values: object) -> str:
         """Return words in the reader's language."""

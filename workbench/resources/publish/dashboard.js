@@ -27,7 +27,14 @@
     if (root.lang !== lang) root.lang = lang;
     if (document.title !== title.textContent) document.title = title.textContent;
   };
-  const look = () => { mark(); tell(); };
+  // A page that came with its first question only asks for the others, once it is connected.
+  const ask = () => {
+    const button = document.querySelector(".wb-hears:not([data-wb-asked])");
+    if (!button) return;
+    button.dataset.wbAsked = "";
+    button.click();
+  };
+  const look = () => { mark(); tell(); ask(); };
   new MutationObserver(look).observe(root, { childList: true, subtree: true });
   look();
 
