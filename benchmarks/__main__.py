@@ -10,7 +10,10 @@ from rich.table import Table
 
 from benchmarks.row import Row
 
-MODULES = ("city_making", "commands", "dashboard", "dose", "exams", "scan", "volume", "walk")
+MODULES = (
+    *("city", "city_making", "commands", "dashboard", "dose", "exams", "pipeline", "scan"),
+    *("statistics", "volume", "walk"),
+)
 
 
 def main(names: list[str]) -> int:

@@ -23,7 +23,10 @@ from workbench.site import read_site
 
 STUDY = ROOT / "studies" / "imaging_service"
 EXAMS = 360
-KEY = '[key]\nfile = "site.key"\nkind = "real"\n'
+KEY = '[key]\nfile = "site.key"\nkind = "real"\n' + "".join(
+    f'\n[[cannot_answer]]\ncolumn = "{column}"\nreason = "Images alone do not say it."\n'
+    for column in ("devices", "ctdivol_mgy", "dlp_mgy_cm", "reports")
+)
 DEVICES = (
     ("CT", "1.2.840.10008.5.1.4.1.1.2", "SIEMENS", "SOMATOM Definition AS", "CHEST"),
     ("MR", "1.2.840.10008.5.1.4.1.1.4", "Philips Medical Systems", "Achieva", "BRAIN"),
@@ -41,7 +44,11 @@ def summarise(site, folder):
     study = read_study(STUDY)
     exams = write_exams(open_archive(site), folder)
     columns = {"size_of_exam": "megabytes"}
-    tables = {o.name: exams.tabulate(o, columns.get(o.name)) for o in study.released}
+    tables = {
+        o.name: exams.tabulate(o, columns.get(o.name))
+        for o in study.released
+        if o.population == "exams"
+    }
     return tables, exams
 
 

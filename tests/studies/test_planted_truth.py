@@ -139,10 +139,17 @@ def read_truth(truth: dict[str, Any], districts: dict[str, District]) -> Told:
             ("patient total", patient["patient_id"], "effective_dose_msv"),
         },
         offsets={clock["station"]: clock["minutes"]},
-        rules={(rule, one["exam_uid"]) for name, rule in RULES.items() for one in defects[name]},
+        rules={(rule, one["exam_uid"]) for name, rule in RULES.items() for one in defects[name]}
+        | {("shared_serial", uid) for uid in _exams_on(serial["stations"], districts)},
         overlaps=_count_days(defects["overlap"], districts),
         outside=_count_days(defects["outside_hours"], districts),
     )
+
+
+def _exams_on(stations: list[str], districts: dict[str, District]) -> set[str]:
+    """Return the exams on some devices."""
+    on = [d.exams.filter(pl.col("station").is_in(stations))["exam_uid"] for d in districts.values()]
+    return set(pl.concat(on))
 
 
 def _open_ends(down: dict[str, Any], register: pl.DataFrame) -> tuple[str, str]:
