@@ -162,7 +162,7 @@ def tabulate(site: Site, outputs: dict[str, Output], folder: Path) -> dict[str, 
 
     use = wb.measure_use(judged.kept, register)
     add(wb.list_device_days(use, register), ("use_of_devices", "use_percent"))
-    add(wb.list_device_hours(use), ("use_of_hours", "use_percent"))
+    add(wb.list_device_hours(use, judged.kept, 0), ("use_of_hours", "use_percent"))
     fleet = wb.list_devices(wb.open_fleet(register, AS_OF.date()))
     add(fleet, ("devices_in_use", None))
 

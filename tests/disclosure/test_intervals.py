@@ -8,7 +8,8 @@ from workbench.disclosure.check import check
 from workbench.disclosure.intervals import intervals
 from workbench.disclosure.policy import Policy
 from workbench.errors import DisclosureError
-from workbench.summaries import moments
+from workbench.summaries import counts, histogram, moments
+from workbench.summaries.dimension import Dimension
 
 POLICY = Policy()
 
@@ -72,3 +73,22 @@ def test_exact_has_no_bounds():
     with pytest.raises(DisclosureError) as refused:
         intervals(by(SEX, [60, 40, 3]), POLICY)
     assert "released view" in refused.value.todo
+
+
+@pytest.mark.parametrize("seed", [11, 44, 3, 8])
+def test_the_truth_lies_inside_where_two_histograms_share_their_zeros(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(40, 160))
+    column, values = rng.integers(0, 3, n), np.exp(rng.normal(1.2, 1.0, n))
+    protocol = Dimension("protocol", ("A", "B", "C", "other", "missing"), zeros="public")
+    about = ([protocol], {"protocol": column}, range(n), rng.integers(0, n, n))
+    more = {"unit": "mGy", "zeros": "public"}
+    site = {
+        "fine": histogram.summarise(*about, values, edges=[0, 1, 2, 4, 8, 16, 32], **more),
+        "coarse": histogram.summarise(*about, values, edges=[0, 1, 4, 8, 32], **more),
+        "counts": counts.summarise(*about),
+    }
+    checked = check(site, POLICY)
+    assert set(checked.views) == set(site)
+    for name, view in checked.views.items():
+        holds_truth(site[name], view, POLICY)

@@ -13,7 +13,8 @@ from workbench.radiology.site_tables import REGISTER, REPORTS
 
 NONE = pl.LazyFrame(
     schema={
-        "exam_uid": pl.String(), "modality": pl.String(), "station": pl.String(),
+        "exam_uid": pl.String(), "patient_id": pl.String(), "modality": pl.String(),
+        "station": pl.String(),
         "exam_time": pl.Datetime("us"), "exam_end_time": pl.Datetime("us"),
     }
 )  # fmt: skip
@@ -32,6 +33,7 @@ def make_exams(*names: str, days: int = 90, gap: range = range(0)) -> pl.LazyFra
     rows = [
         {
             "exam_uid": f"{name} {day} {n}",
+            "patient_id": f"{name} {day} {n}",
             "modality": "CT",
             "station": name,
             "exam_time": start + dt.timedelta(days=day, minutes=30 * n),
@@ -70,5 +72,5 @@ def test_where_nothing_is_known_nothing_is_found() -> None:
     assert find_faults(use, NONE, reports, register).is_empty()
     assert use.devices().is_empty()
     assert list_device_days(use, register).collect().is_empty()
-    assert list_device_hours(use).collect().is_empty()
+    assert list_device_hours(use, NONE, 10).collect().is_empty()
     assert measure_use(NONE, make_register("CT1")).days.is_empty()

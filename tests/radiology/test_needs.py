@@ -190,3 +190,10 @@ def test_refused() -> None:
         plan_capacity(CAPACITY_NOW.drop("use"), ahead, 2030)
     with pytest.raises(DefinitionError, match="has ended"):
         forecast_exams(_months(48), dt.date(2024, 1, 1), 2023)
+
+
+def test_what_has_ended_is_not_forecast() -> None:
+    rows = pl.concat([_months(49), _months(36, modality="CR")])
+    # Its last month is December of 2022: a year later it may have paused, then it has ended.
+    assert set(forecast_exams(rows, dt.date(2023, 12, 20), 2025)) == {"CT", "CR"}
+    assert set(forecast_exams(rows, dt.date(2024, 1, 20), 2025)) == {"CT"}

@@ -184,3 +184,15 @@ def test_what_was_kept_out_before_is_told_beside() -> None:
         "no exam, file 3": ["unreadable_file"],
     }
     assert len(judged.kept.collect()) == 3
+
+
+def test_a_fault_that_names_no_patient_is_of_the_one_whose_exam_it_is() -> None:
+    told = [("0", None, "unreadable_file"), ("9", None, "wrong_unit")]
+    faults = pl.DataFrame(told, schema=["exam_uid", "patient_id", "rule"], orient="row")
+    judged = judge_plausibility(_table({}, {}), NOW, faults=faults)
+    rows = judged.rows.select("exam_uid", "patient_id", "rules").sort("exam_uid").collect()
+    assert rows.rows() == [
+        ("0", "a", ["unreadable_file"]),
+        ("1", "a", []),
+        ("9", "no patient", ["wrong_unit"]),
+    ]

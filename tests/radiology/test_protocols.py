@@ -65,3 +65,12 @@ def test_the_table_of_a_site(tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text("names,protocol\nNeuro 7,CT_HEAD\n")
     with pytest.raises(SiteError, match="no column 'name'"):
         open_protocols(site)
+
+
+def test_one_name_with_two_codes_is_refused() -> None:
+    rows = pl.LazyFrame({"protocol": ["Thorax"]})
+    own = pl.LazyFrame({"name": ["Thorax", "THORAX"], "protocol": ["CT_HEAD", "CT_CHEST"]})
+    with pytest.raises(SiteError, match="mapped to two protocols"):
+        map_protocols(rows, PROTOCOLS, own)
+    twice = pl.LazyFrame({"name": ["Thorax", "THORAX"], "protocol": ["CT_HEAD", "CT_HEAD"]})
+    assert map_protocols(rows, PROTOCOLS, twice).collect()["protocol"].to_list() == ["CT_HEAD"]

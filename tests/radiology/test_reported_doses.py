@@ -8,8 +8,10 @@ import polars as pl
 
 from tests.dose_reports.made_report import ct_event, ct_total, image, report, write
 from workbench.archive.site_scan import scan_site
-from workbench.radiology.acquisitions import Acquisitions, open_acquisitions
+from workbench.dose_reports.tables import EVENTS, EXAMS, DoseTables
+from workbench.radiology.acquisitions import COLUMNS, Acquisitions, open_acquisitions
 from workbench.radiology.ct_doses import take_ct_doses
+from workbench.radiology.reported_doses import use_dose_reports
 from workbench.site import read_site
 
 SITE = """
@@ -109,3 +111,34 @@ def test_faults_of_files_and_reports(tmp_path: Path) -> None:
         ("1.2.4", "p1", "negative_value"),
     ]
     assert isinstance(found.rows, pl.LazyFrame)
+
+
+def _tables(**exam: object) -> DoseTables:
+    told = {"exam_uid": "1", "patient_id": "a", "modality": "MG", "modalities": ["MG"]} | exam
+    none = pl.DataFrame()
+    return DoseTables(pl.DataFrame([told], EXAMS), pl.DataFrame(schema=EVENTS), none, none, none)
+
+
+def _rows(*rows: dict[str, object]) -> pl.LazyFrame:
+    key = {"exam_uid": "1", "patient_id": "a"}
+    return pl.LazyFrame([key | row for row in rows], schema=COLUMNS)
+
+
+def test_a_dose_stands_with_the_device_that_the_report_is_of() -> None:
+    rows = _rows({"modality": "DX", "station": "A"}, {"modality": "MG", "station": "B"})
+    told = use_dose_reports(rows, _tables(agd_left_mgy=1.2)).collect()
+    assert told.sort("modality")["agd_mgy"].to_list() == [None, 1.2]
+
+
+def test_two_rows_of_one_device_share_no_dose() -> None:
+    rows = _rows({"modality": "CT", "station": ""}, {"modality": "CT", "station": None})
+    report_ = _tables(modality="CT", modalities=["CT"], dlp_total_mgy_cm=300.0)
+    told = use_dose_reports(rows, report_).collect()
+    assert told["dlp_mgy_cm"].drop_nulls().to_list() == [300.0]
+
+
+def test_a_report_of_a_total_alone_takes_nothing_from_the_images() -> None:
+    rows = _rows({"modality": "CT", "ctdivol_mgy": 9.0, "phantom_cm": 32.0})
+    report_ = _tables(modality="CT", modalities=["CT"], dlp_total_mgy_cm=300.0)
+    told = use_dose_reports(rows, report_).collect()
+    assert told.select("ctdivol_mgy", "phantom_cm", "dlp_mgy_cm").row(0) == (9.0, 32.0, 300.0)

@@ -100,11 +100,12 @@ def test_a_site_with_dose_reports(tmp_path, shared_data):
     assert sorted(found.select("dlp_mgy_cm", "ctdivol_mgy").rows()) == sorted(expected.values())
     assert sorted(found["dlp_mgy_cm"]) == [236.09, 415.82, 502.4, 586.34, 724.52]
     tables = read_doses(study, done)
-    assert counted(tables["dlp"], protocol="all", bin="[-inf,inf)") == 5
-    assert counted(tables["dlp"], protocol="CT_CAP", bin="[560,730)") == 1  # named TAP
-    assert counted(tables["dlp"], protocol="missing", bin="[330,430)") == 1
-    assert counted(tables["dlp"], protocol="other", bin="[-inf,inf)") == 3
-    assert counted(tables["ctdivol"], protocol="other", bin="[60,80)") == 1
+    assert counted(tables["dlp"], drl_protocol="all", bin="[-inf,inf)") == 5
+    assert counted(tables["dlp"], drl_protocol="other", bin="[560,730)") == 2
+    assert found["protocol"].to_list().count("CT_CAP") == 1  # named TAP
+    assert counted(tables["dlp"], drl_protocol="missing", bin="[330,430)") == 1
+    assert counted(tables["dlp"], drl_protocol="other", bin="[-inf,inf)") == 4
+    assert counted(tables["ctdivol"], drl_protocol="other", bin="[60,80)") == 1
 
 
 @pytest.mark.slow
@@ -121,7 +122,7 @@ def test_a_site_with_images_alone(tmp_path):
     study, site, done = run(tmp_path, FOLDER + KEY + LACKS, "acquisitions", "dose")
     assert adults(done)["ctdivol_mgy"].unique().to_list() == [7.0]
     tables = read_doses(study, done)
-    assert counted(tables["ctdivol"], protocol="CT_CHEST", bin="[6,8)") == 24
+    assert counted(tables["ctdivol"], drl_protocol="CT_CHEST", bin="[6,8)") == 24
     out = release(study, site, done)
     manifest = json.loads((out / "manifest.json").read_text())
     assert {p.stem for p in out.glob("*.csv")} & set(DOSES) == {"ctdivol"}
@@ -142,7 +143,7 @@ def test_a_site_with_a_table_alone(tmp_path):
     study, _, done = run(tmp_path, TABLE + own, "acquisitions", "dose")
     tables = read_doses(study, done)
     found = {
-        code: counted(tables["dlp"], protocol=code, bin="[250,330)")
+        code: counted(tables["dlp"], drl_protocol=code, bin="[250,330)")
         for code in ("CT_CHEST", "other", "missing", "CT_HEAD")
     }
     assert found == {"CT_CHEST": 2, "other": 1, "missing": 1, "CT_HEAD": 0}

@@ -16,6 +16,7 @@ from workbench.catalog.series import summarise_series
 from workbench.catalog.table import Table, read_digest, read_table, scan_tables, write_table
 from workbench.dicom.columns import SCHEMA
 from workbench.dicom.modalities import count_modalities
+from workbench.errors import SiteError
 
 ROWS_PER_BUCKET = 50_000
 PLACES = 2**32
@@ -103,6 +104,13 @@ def write_bucket(bucket: Bucket) -> dict[str, Any]:
     if len(aside):
         names["aside"] = f"state/aside-{bucket.name}"
         write_table(aside.sort("path"), bucket.folder / names["aside"], compression="zstd")
+    told = read_digest(bucket.folder / names["instances"])
+    if told is None:
+        raise SiteError(
+            "A table of the catalog cannot be read back",
+            where=names["instances"],
+            todo="Check the disk that the catalog is written to, and scan again",
+        )
     return {
         **names,
         "low": bucket.low,
@@ -114,7 +122,7 @@ def write_bucket(bucket: Bucket) -> dict[str, Any]:
         "patients": series["patient_id"].drop_nulls().n_unique(),
         "bytes": rows["pixel_bytes"].sum(),
         "modalities": count_modalities(rows["modality"]),
-        "digest": (read_digest(bucket.folder / names["instances"]) or {})["digest"],
+        "digest": told["digest"],
     }
 
 

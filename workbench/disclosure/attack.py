@@ -208,10 +208,12 @@ class Problem:
                 empty &= (view.data["patients"].values == 0) & (places >= 0)
                 zero[places[empty]] = True
         part, whole = self.relations.nested
-        while (zero[whole] & ~zero[part]).any():  # what a told 0 implies is told as well
-            np.logical_or.at(zero, part, zero[whole])
-        for division in self.relations.divisions:  # so is the whole of parts that are all 0
-            zero[division.whole] |= zero[list(division.parts)].all()
+        before = None
+        while before is None or (before != zero).any():
+            before = zero.copy()
+            np.logical_or.at(zero, part, zero[whole])  # what a told 0 implies is told as well
+            for division in self.relations.divisions:  # so is the whole of parts that are all 0
+                zero[division.whole] |= zero[list(division.parts)].all()
         where: dict[int, tuple[str, tuple[int, ...]]] = {}
         untold = (self._least[: self.size] < self.threshold) & ~zero
         for name in self.views:

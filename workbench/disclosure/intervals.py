@@ -68,7 +68,9 @@ def _not_zero(view: Summary) -> Mask:
     alone = zero.copy()
     for axis in margins:
         np.moveaxis(alone, axis, 0)[1:] &= ~np.moveaxis(zero, axis, 0)[0]
-    small = words == "suppressed"
+    # A small node of a histogram that was merged is not spoken of, and may hide below a margin.
+    hidden = ("suppressed", "not_applicable") if view.kind == "histogram" else ("suppressed",)
+    small = np.isin(words, hidden)
     for axis in margins:
         np.moveaxis(small, axis, 0)[0] &= ~np.moveaxis(alone, axis, 0)[1:].any(axis=0)
     below = np.zeros(words.shape, bool)

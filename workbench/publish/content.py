@@ -115,7 +115,9 @@ class Content:
             From the first table of counts that tells it; suppressed if none does, and not
             applicable where its releases cannot be combined.
         """
-        counts = [output.name for output in self.study.released if output.kind == "counts"]
+        tables = [output for output in self.study.released if output.kind == "counts"]
+        # Others count other rows, such as devices or what a rule touched.
+        counts = [o.name for o in tables if o.population == tables[0].population]
         there = [name for name in counts if self._holds(name, site)]
         try:
             cells = (self._table(name, site).cell(quantity) for name in there)

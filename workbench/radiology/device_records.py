@@ -55,13 +55,18 @@ def list_device_days(use: Use, register: pl.LazyFrame, *, device: str = "station
     )
 
 
-def list_device_hours(use: Use) -> pl.LazyFrame:
+def list_device_hours(use: Use, exams: pl.LazyFrame, fewest: int) -> pl.LazyFrame:
     """Return the hours of the week in which each device was open, month by month.
 
     Parameters
     ----------
     use
         What `measure_use` returned.
+    exams
+        patient_id, exam_time: the exams that it measured.
+    fewest
+        Fewest patients of an hour of the week: one in which fewer were examined, but somebody,
+        is left out, as a mean of it would speak of them.
 
     Returns
     -------
@@ -70,12 +75,24 @@ def list_device_hours(use: Use) -> pl.LazyFrame:
         weekday ("1" is Monday), hour ("0" to "23"), use_percent.
     """
     name = pl.format("{} {} {} {}", "device", "month", "weekday", "hour")
-    return use.hours.lazy().select(
-        "month",
-        pl.col("weekday", "hour").cast(pl.String),
-        "use_percent",
-        exam_uid=name,
-        patient_id=name,
+    time = pl.col("exam_time")
+    few = (
+        exams.group_by(
+            weekday=time.dt.weekday().cast(pl.String), hour=time.dt.hour().cast(pl.String)
+        )
+        .agg(pl.col("patient_id").n_unique().alias("patients"))
+        .filter(pl.col("patients") < fewest)
+    )
+    return (
+        use.hours.lazy()
+        .select(
+            "month",
+            pl.col("weekday", "hour").cast(pl.String),
+            "use_percent",
+            exam_uid=name,
+            patient_id=name,
+        )
+        .join(few, on=["weekday", "hour"], how="anti")
     )
 
 

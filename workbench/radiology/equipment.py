@@ -113,6 +113,7 @@ def measure_use(
     *,
     device: str = "station",
     period: tuple[dt.date, dt.date] | None = None,
+    within: tuple[dt.date, dt.date] | None = None,
     zone: str | None = None,
 ) -> Use:
     """Measure how devices are used, day by day.
@@ -128,6 +129,9 @@ def measure_use(
         Name of the column that tells devices apart, the same in both.
     period
         First and last day, both included; by default those of the exams.
+    within
+        Days between which that period must lie: one clock that is years wrong would stretch it
+        over years in which nothing was recorded.
     zone
         Time zone of all devices.
 
@@ -168,7 +172,7 @@ def measure_use(
     if not len(devices) or not (len(rows.day) or _has_times(exams)):
         return _measure_nothing()
     if period is None:
-        period = rows.period()
+        period = rows.period(within)
     first, last = ((day - EPOCH).days for day in period)
     calendar = Calendar.make(devices, first, last, zone)
     rows, unclear = rows.settle(calendar)
@@ -221,16 +225,21 @@ class _Rows:
         return cls(*(table[c].cast(pl.Int64).to_numpy() for c in
                      ("_place", "_day", "_start", "_length")))  # fmt: skip
 
-    def period(self) -> tuple[dt.date, dt.date]:
+    def period(self, within: tuple[dt.date, dt.date] | None) -> tuple[dt.date, dt.date]:
+        days = self.day
+        if within is not None:
+            first, last = ((day - EPOCH).days for day in within)
+            days = days[(days >= first) & (days <= last)]
         if not len(self.day):
             raise SiteError(
                 "No exam of a device of the register has a time",
                 where="exams, register",
                 todo="Compare how both name the devices",
             )
-        ends = int(self.day.min()), int(self.day.max())
-        first, last = (EPOCH + dt.timedelta(day) for day in ends)
-        return first, last
+        if not len(days):  # an archive of other years: it is measured as it is
+            days = self.day
+        begun, ended = (EPOCH + dt.timedelta(int(day)) for day in (days.min(), days.max()))
+        return begun, ended
 
     def settle(self, calendar: Calendar) -> tuple[_Rows, dict[str, int]]:
         """Return the exams of the period in seconds that have passed, and what is unclear."""

@@ -143,7 +143,7 @@ def forecast_exams(
         months = rows["month"].to_numpy().astype("datetime64[M]")
         values = np.full(int((end - months[0]).astype(int)), np.nan)
         values[(months - months[0]).astype(int)] = rows["exams"].to_numpy()
-        if len(rows) < FEWEST:
+        if len(rows) < FEWEST or months[-1] < end - 12:  # too short, or it has ended
             continue
         days = working_days(months[0], len(values) + months_ahead)
         try:

@@ -171,13 +171,24 @@ def judge_plausibility(
 
 
 def _add_faults(rows: pl.LazyFrame, faults: pl.DataFrame) -> pl.LazyFrame:
-    """Return rows with the rules that were broken before, and rows of exams that are not there."""
+    """Return rows with the rules that were broken before, and rows of exams that are not there.
+
+    A fault that names no patient is of the one whose exam it is, if that is one.
+    """
     stand_in = pl.format("no exam, file {}", pl.int_range(pl.len()))
     kind = pl.List(pl.Enum(list(RULES)))
+    whose = (
+        rows.group_by("exam_uid")
+        .agg(pl.col("patient_id").unique().alias("known"))
+        .filter(pl.col("known").list.len() == 1)
+        .with_columns(pl.col("known").list.first())
+    )
     told = (
         faults.lazy()
+        .join(whose, on="exam_uid", how="left", maintain_order="left")
         .with_columns(
-            pl.coalesce("exam_uid", stand_in), pl.col("patient_id").fill_null("no patient")
+            pl.coalesce("exam_uid", stand_in),
+            pl.coalesce("patient_id", "known", pl.lit("no patient")),
         )
         .group_by("exam_uid", "patient_id", maintain_order=True)
         .agg(pl.col("rule").unique(maintain_order=True).cast(kind.inner).alias("before"))

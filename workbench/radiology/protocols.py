@@ -122,4 +122,12 @@ def _read_own(codelist: Codelist, own: pl.LazyFrame | None) -> dict[str, str]:
                 where="[tables] protocols, column protocol",
                 todo=suggest(code, known),
             )
-    return {fold(name[:1000]): code for name, code in rows}
+    found: dict[str, str] = {}
+    for name, code in rows:
+        if found.setdefault(fold(name[:1000]), code) != code:
+            raise SiteError(
+                f"One name is mapped to two protocols, {code} among them",
+                where="[tables] protocols, column name",
+                todo="Keep one row for each name; capitals and spaces make no difference",
+            )
+    return found

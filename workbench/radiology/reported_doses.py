@@ -33,9 +33,10 @@ _KEY = ("exam_uid", "patient_id", _KIND)
 def use_dose_reports(acquisitions: pl.LazyFrame, tables: DoseTables) -> pl.LazyFrame:
     """Return acquisitions with the doses of the exams' reports.
 
-    CTDIvol, phantom and protocol are those of the scan with the highest DLP, DLP is the total that
+    CTDIvol and phantom are those of the scan with the highest DLP, or of the images where no scan
+    states one; protocol is that of the first scan in this order that has one, DLP the total that
     `read_dose_reports` resolved, and of two breasts the higher dose is taken. They stand in one row
-    of the exam, that of the first device by name: no dose counts twice.
+    of the exam, that of the device of their modality, the first by name: no dose counts twice.
 
     Parameters
     ----------
@@ -74,16 +75,21 @@ def use_dose_reports(acquisitions: pl.LazyFrame, tables: DoseTables) -> pl.LazyF
     others = rows.join(told, on=_KEY, how="anti")
     device = (pl.col(n).cast(pl.String).fill_null("") for n in ("modality", "station"))
     serial = pl.col("device_serial").cast(pl.String).fill_null("")
-    own = (
-        rows.join(told, on=_KEY, how="inner", suffix=" told")
-        .with_columns(pl.concat_str(*device, serial, separator="\0").alias(_ORDER))
-        .with_columns(first=pl.col(_ORDER) == pl.col(_ORDER).min().over(_KEY))
-    )
-    taken = {
+    both = rows.join(told, on=_KEY, how="inner", suffix=" told")
+    # The device that the report is of goes before one that took part, then names decide.
+    other = (pl.col("modality").cast(pl.String) != pl.col("modality told")).fill_null(value=True)
+    place = pl.int_range(pl.len())
+    own = both.with_columns(
+        pl.concat_str(other.cast(pl.Int8), *device, serial, separator="\0").alias(_ORDER)
+    ).with_columns(first=place == place.sort_by(_ORDER).first().over(_KEY))
+    taken: dict[str, pl.Expr] = {
         name: pl.when(pl.col(_KIND) != kind).then(name).when("first").then(f"{name} told")
         for kind, names in DOSES.items()
         for name in names
     }
+    silent = pl.col("ctdivol_mgy told").is_null() & (pl.col(_KIND) == "ct")
+    for name in ("ctdivol_mgy", "phantom_cm"):  # a report of a total alone says nothing of them
+        taken[name] = pl.when(silent).then(name).otherwise(taken[name])
     named = pl.coalesce("protocol told", pl.col("protocol").cast(pl.String))
     own = own.with_columns(**taken, protocol=named)
     new = told.join(rows.select(_KEY), on=_KEY, how="anti").with_columns(
