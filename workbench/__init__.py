@@ -9,7 +9,6 @@ _NAMES = {
     "Pipeline": "pipelines.pipeline",
     "Policy": "disclosure.policy",
     "Release": "release",
-    "Requirement": "pipelines.requirement",
     "Site": "site",
     "Study": "study",
     "Summary": "summaries.summary",

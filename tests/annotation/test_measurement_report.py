@@ -50,6 +50,17 @@ def test_the_results_belong_to_the_patient_and_exam_of_the_images(written, ct):
         )
 
 
+def test_one_finding_alone_has_its_report(ct, volume, tmp_path):
+    mask, found = mask_of(volume, (1,)), (finding(1),)
+    seg = write_segmentation(mask, ct, found, MODEL, tmp_path / "seg.dcm", moment=NOW)
+    report = write_measurements(
+        ct, mask, MODEL, tmp_path / "sr.dcm", findings=found, measurements=[score(0.5)],
+        segmentation=seg, moment=NOW,
+    )  # fmt: skip
+    assert errors_of(report) == []
+    assert read_measurements(report).findings == found
+
+
 def test_an_exam_without_a_finding_has_a_report_that_says_so(ct, volume, tmp_path):
     path = write_measurements(
         ct, volume, MODEL, tmp_path / "sr.dcm", measurements=[score(0.0)], moment=NOW

@@ -72,8 +72,9 @@ def test_processes_end_when_the_one_that_asked_is_killed():
         "    time.sleep(60)\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
     others = process.stdout.readline().split()
     assert len(others) == 2
     process.kill()
@@ -83,6 +84,14 @@ def test_processes_end_when_the_one_that_asked_is_killed():
     while any(_runs(pid) for pid in others):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_worker_runs_nothing_of_the_folder_that_it_stands_in(tmp_path, monkeypatch):
+    (tmp_path / "socket.py").write_text("open('run', 'w').close()")
+    monkeypatch.chdir(tmp_path)
+    with Crew(2) as crew:
+        assert len(list(crew.compute(square, range(4)))) == 4
+    assert not (tmp_path / "run").exists()
 
 
 def _runs(pid):

@@ -173,6 +173,10 @@ def _open_segmentation(
             where=show(Path(path).name),
             todo="Give the file that write_segmentation made of them",
         )
+    shared = drawn.SharedFunctionalGroupsSequence[0]
+    if "SegmentIdentificationSequence" in shared:  # of one segment; highdicom asks each frame
+        for frame in drawn.PerFrameFunctionalGroupsSequence:
+            frame.SegmentIdentificationSequence = shared.SegmentIdentificationSequence
     return drawn
 
 

@@ -181,7 +181,7 @@ def _start() -> _Worker:
     with theirs:
         try:
             process = subprocess.Popen(
-                [sys.executable, "-c", "from workbench.catalog.crew import serve; serve()",
+                [sys.executable, "-P", "-c", "from workbench.catalog.crew import serve; serve()",
                  str(theirs.fileno())],
                 env={**os.environ, **_ONE, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 pass_fds=[theirs.fileno()],

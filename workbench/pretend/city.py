@@ -240,7 +240,8 @@ class City:
                         if name not in writers:
                             writer = _open_writer(place / f"{name}.parquet", table.schema)
                             writers[name] = stack.enter_context(writer)
-                        writers[name].write_table(table, row_group_size=len(table))
+                        if len(table):
+                            writers[name].write_table(table, row_group_size=len(table))
 
 
 def _open_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:

@@ -132,7 +132,8 @@ def curve_of(
     spans = [grid.spans[node] for node in nodes]
     edges = [grid.ends[stop] for _, stop in spans]
     kept = [i for i, edge in enumerate(edges) if edge > 0]
-    if not all(math.isfinite(p.value) for p in points):
+    told_edges = any(math.isfinite(edges[i]) for i in kept)  # else every bin was merged
+    if not told_edges or not all(math.isfinite(p.value) for p in points):
         return Curve(label, exams)
     return Curve(
         label,
