@@ -15,6 +15,7 @@ import urllib.request
 from pathlib import Path
 
 import polars as pl
+import psutil
 import pytest
 
 from tests.test_conventions import ROOT
@@ -230,7 +231,8 @@ def test_help_names_the_code_of_a_refusal(command, code):
     assert f"Exit code {code} if" in workbench(command, "--help").stdout
 
 
-def test_an_empty_dashboard_says_what_comes_before(tmp_path):
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_an_empty_dashboard_says_what_comes_before_and_ends_whole(tmp_path, stop):
     assert workbench("new", "first_look", cwd=tmp_path).returncode == 0
     child = subprocess.Popen(
         [sys.executable, "-m", "workbench", "publish", "first_look"],
@@ -242,8 +244,12 @@ def test_an_empty_dashboard_says_what_comes_before(tmp_path):
         said.append(line)
         if "Ctrl-C" in line:
             break
-    child.send_signal(signal.SIGINT)
+    started = psutil.Process(child.pid).children(recursive=True)
+    assert started
+    child.send_signal(stop)
     child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert not any(process.is_running() for process in started)
     assert "nothing to show yet" in said[0]
     assert said[2].startswith("  workbench run first_look")
     assert "?token=" in said[-2]

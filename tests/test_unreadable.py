@@ -11,7 +11,7 @@ from workbench.unreadable import COLUMNS, FAULTS, UnreadableError, read_told
 HEAD = "exam_uid,patient_id,modality,instances\n"
 TABLES = {
     "repeated": HEAD + "1,p,CT,2\n" * 4,
-    "no exam": HEAD + "1,p,SR,2\n",
+    "no exam": HEAD + "1,,CT,2\n",
     "not UTF-8": (HEAD + "1,p,КТ,2\n").encode("cp1251"),
     "no header": "1.2.3.0,P0068,45,M\n" * 3,
     "no rows": HEAD,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -17,7 +18,7 @@ ABOUT = (
     "pool them, publish."
 )
 STOPPED = 130
-"""Exit code of a command that was stopped by Ctrl-C, as typer gives it."""
+"""Exit code of a command that was stopped by Ctrl-C or SIGTERM, as typer gives it."""
 app = typer.Typer(
     name="workbench",
     help=ABOUT,
@@ -31,6 +32,8 @@ app = typer.Typer(
 
 def main() -> None:
     """Run a command; print an error in three lines and exit with the code of its class."""
+    # What a service manager or a scheduler stops ends as by Ctrl-C: with all that it started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     debug = "--debug" in sys.argv
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that a terminal lacks must not stop it

@@ -277,7 +277,7 @@ def _gpu(torch: bool) -> Iterator[Fact]:
 def _torch() -> Fact:
     # In a process of its own: a broken build ends its process, and a good one takes 2 GB.
     code = "import torch; print(torch.__version__, 'CUDA', torch.cuda.is_available())"
-    said = _ask(sys.executable, "-c", code, timeout_s=60).strip()
+    said = _ask(sys.executable, "-P", "-c", code, timeout_s=60).strip()
     if said:
         return Fact("torch", said)
     follows = "Images cannot be computed: pip install 'imaging-workbench[imaging]'"

@@ -32,6 +32,20 @@ def fail(kind):
     raise ValueError("MARKER^NAME")
 
 
+class Unpicklable:
+    """Something that cannot be read where it arrives."""
+
+    def __reduce__(self):
+        return fail, ("other",)
+
+
+def test_an_item_that_does_not_arrive_is_told_and_ends_nothing():
+    with Crew(2) as crew:
+        with pytest.raises(ExecutionError, match="failed: ValueError"):
+            list(crew.compute(square, [Unpicklable()]))
+        assert len(crew._crew) == 2
+
+
 def test_one_worker_is_this_process():
     with Crew(1) as crew:
         assert list(crew.compute(square, [1, 2])) == [(1, os.getpid()), (4, os.getpid())]

@@ -236,8 +236,17 @@ def test_a_table_of_which_a_bit_is_another_is_made_anew(scanned, folder):
 def test_a_record_that_the_system_does_not_give_is_said(folder):
     (folder / CATALOG).unlink()
     (folder / CATALOG).mkdir()
-    with pytest.raises(SiteError, match="cannot be read: Is a directory"):
+    with pytest.raises(SiteError, match=r"cannot be read: catalog\.json is no file"):
         open_catalog(folder)
+
+
+def test_a_pipe_in_place_of_the_record_is_not_waited_for(scanned, folder):
+    (folder / CATALOG).unlink()
+    os.mkfifo(folder / CATALOG)
+    with pytest.raises(SiteError, match=r"cannot be read: catalog\.json is no file"):
+        open_catalog(folder)
+    with pytest.raises(SiteError, match=r"cannot be read: catalog\.json is no file"):
+        scan(scanned / "archive", folder)
 
 
 def test_the_table_of_what_is_refused_has_a_name_for_people(scanned, folder):

@@ -555,6 +555,33 @@ def test_a_file_that_ends_its_process_is_refused_alone(archive, tmp_path, monkey
     assert catalog.counts["instances"] == 11
 
 
+def test_processes_that_end_whatever_they_read_end_the_scan(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(scanning, "read_named", die)
+    monkeypatch.setattr(scanning, "FEW", 0)
+    with pytest.raises(ExecutionError, match="end, whatever they read"):
+        scan(archive, tmp_path / "catalog", workers=2)
+    monkeypatch.undo()
+    check(scan(archive, tmp_path / "catalog"))
+
+
+def die(batch):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_an_archive_that_goes_away_while_it_is_read_is_named(archive, tmp_path, monkeypatch):
+    def go_away(batch):
+        archive.rename(tmp_path / "away")
+        return part.read_batch(batch)
+
+    monkeypatch.setattr(scanning, "read_batch", go_away)
+    with pytest.raises(SiteError, match="The archive cannot be read: No such file") as caught:
+        scan(archive, tmp_path / "catalog")
+    assert str(archive) in str(caught.value)
+    (tmp_path / "away").rename(archive)
+    monkeypatch.undo()
+    check(scan(archive, tmp_path / "catalog"))
+
+
 def die_of_one(batch):
     if "p1/3.dcm" in batch.entries["path"] and not batch.lost:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -146,7 +146,8 @@ def test_a_folder_needs_a_place_for_its_catalog(archive, tmp_path):
     assert done.returncode == 11
 
 
-def test_stopped_by_hand_it_says_so_and_goes_on(tmp_path):
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_by_hand_or_service_it_says_so_and_goes_on(tmp_path, stop):
     for number in range(1, 1200):
         write_image(tmp_path / f"dicom/{number % 7}/{number}.dcm", number, patient="MARKER-1")
     code = (
@@ -167,7 +168,7 @@ def test_stopped_by_hand_it_says_so_and_goes_on(tmp_path):
     while not list((tmp_path / "catalog").glob("unfinished-*/part-*")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, stop)
     out, error = process.communicate()
     assert process.returncode == 130
     assert (out, error) == ("", "Stopped. The same command goes on from here.\n")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from workbench.catalog.record import TABLES
+from workbench.catalog.table import TABLES
 from workbench.errors import SiteError, show
 from workbench.running.disk import FULL, writing
 

@@ -7,7 +7,7 @@ them, is replaced in one step. Killed before it, the catalog is the last one; be
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,21 @@ from workbench.catalog.listing import ROW_GROUP, Changes, drop_gone, sort_on_dis
 from workbench.catalog.part import Part
 from workbench.catalog.record import (
     FORMAT,
-    TABLES,
     columns_text,
     make_fingerprint,
     named_tables,
     write_record,
 )
-from workbench.catalog.table import Table, count_rows, read_digest, read_table, sync, write_table
+from workbench.catalog.table import (
+    TABLES,
+    Table,
+    count_rows,
+    read_digest,
+    read_table,
+    scan_tables,
+    sync,
+    write_table,
+)
 from workbench.dicom.columns import REFUSED_SCHEMA
 from workbench.errors import ImageError
 
@@ -209,13 +217,16 @@ def _sorted(
 
 
 def _carry(
-    old: Sequence[Path], gone: Sequence[Table], new: Iterable[Table], schema: pl.Schema
+    old: Sequence[Path], gone: Sequence[Table], new: Sequence[Table], schema: pl.Schema
 ) -> pl.DataFrame:
     """Return the rows of an old table that are still true, and the new ones."""
     tables = [drop_gone(pl.read_parquet(path), gone) for path in old]
-    tables += [read_table(table, schema.names()) for table in new]
-    rows = pl.concat([pl.DataFrame(schema=schema), *tables])
-    return rows.drop_nulls("members") if "members" in schema else rows
+    if new:
+        rows = scan_tables(new).select(schema.names())
+        if "members" in schema:  # of files that are no zip nothing is held
+            rows = rows.filter(pl.col("members").is_not_null())
+        tables.append(rows.collect())
+    return pl.concat([pl.DataFrame(schema=schema), *tables])
 
 
 def _write_left_out(

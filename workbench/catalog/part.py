@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from workbench.catalog.blame import reading_archive
 from workbench.catalog.listing import IDENTITY
 from workbench.catalog.members import read_members
 from workbench.catalog.table import Table, sync, write_table
@@ -103,24 +104,28 @@ def read_batch(batch: Batch) -> Done:
     Returns
     -------
     Done
+
+    Raises
+    ------
+    SiteError
+        If the archive is not there any more.
     """
     entries = batch.entries
-    zipped = entries["path"].str.ends_with(".zip") | entries[
-        "path"
-    ].str.to_lowercase().str.ends_with(".zip")
-    rows, refused = _read_files(batch, entries.filter(~zipped))
+    zipped = entries["path"].str.to_lowercase().str.ends_with(".zip")
     members: dict[str, int] = {}
-    for path, mtime_ns in entries.filter(zipped).select("path", "mtime_ns").iter_rows():
-        try:
-            if batch.lost:
-                raise UnreadableFile("too_big", batch.lost)
-            held = read_members(Path(batch.root), path, mtime_ns)
-        except UnreadableFile as error:
-            refused.append(Refused(path, error.reason, error.detail))
-            continue
-        members[path] = held.members
-        refused += held.refused
-        rows = pl.concat([rows, pl.DataFrame(held.rows, SCHEMA)])
+    with reading_archive(Path(batch.root)):
+        rows, refused = _read_files(batch, entries.filter(~zipped))
+        for path, mtime_ns in entries.filter(zipped).select("path", "mtime_ns").iter_rows():
+            try:
+                if batch.lost:
+                    raise UnreadableFile("too_big", batch.lost)
+                held = read_members(Path(batch.root), path, mtime_ns)
+            except UnreadableFile as error:
+                refused.append(Refused(path, error.reason, error.detail))
+                continue
+            members[path] = held.members
+            refused += held.refused
+            rows = pl.concat([rows, pl.DataFrame(held.rows, SCHEMA)])
     counted = entries.select(IDENTITY).with_columns(
         members=pl.col("path").replace_strict(members, default=None, return_dtype=pl.Int64)
     )

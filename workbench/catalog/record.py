@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, 
 
 from workbench.catalog.buckets import PLACES, bounds
 from workbench.catalog.series import SERIES
-from workbench.catalog.table import read_digest
+from workbench.catalog.table import TABLES, read_digest
 from workbench.dicom.columns import SCHEMA
 from workbench.dicom.modalities import MODALITIES, NOT_STATED, OTHER
 from workbench.dicom.refusals import REASONS
@@ -29,8 +30,6 @@ from workbench.errors import SiteError, show
 CATALOG = "catalog.json"
 """File of a catalog that names all others: what it does not name is not in the catalog."""
 FORMAT = 3
-TABLES = ("instances", "series", "state")
-"""Folders of a catalog's tables; a file there that catalog.json does not name is left over."""
 _LARGEST = 2**53
 
 Count = Annotated[int, Field(ge=0, le=_LARGEST)]
@@ -195,10 +194,17 @@ def read_record(folder: Path) -> Found:
     Raises
     ------
     SiteError
-        If catalog.json is there and the system does not let it be read.
+        If catalog.json is there and is no file, or the system does not let it be read.
     """
+    path = folder / CATALOG
     try:
-        said = json.loads((folder / CATALOG).read_bytes())
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
+            raise SiteError(
+                f"The catalog cannot be read: {CATALOG} is no file",
+                where=show(str(folder), 200),
+                todo=f"Remove what has the name {CATALOG}, and scan again",
+            )
+        said = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return Found("none")
     except OSError as error:

@@ -27,7 +27,7 @@ from workbench.catalog.part import Batch, Done, Part, list_parts, read_batch
 from workbench.catalog.record import Found, read_record, write_record
 from workbench.catalog.table import read_table
 from workbench.catalog.walk import walk
-from workbench.errors import SiteError, show
+from workbench.errors import ExecutionError, SiteError, show
 from workbench.running.lock import lock_folder
 
 BATCH = 8_192
@@ -251,6 +251,7 @@ def _read(
     while True:
         for result in crew.compute(read_named, todo):
             if isinstance(result, Lost):
+                _require_read(result.item)
                 lost.append(result.item)
             else:
                 done += result.files
@@ -259,6 +260,16 @@ def _read(
         if not lost:
             return [*map(Part.at, list_parts(work)), *held]
         todo = halves()
+
+
+def _require_read(batch: Batch) -> None:
+    """Refuse to go on if a process ended over a batch of which it read no file."""
+    if batch.lost:
+        raise ExecutionError(
+            "The processes that read for the scan end, whatever they read",
+            where="workbench scan",
+            todo="Scan with --workers 1; what was read is kept",
+        )
 
 
 def _size_of_batch(waiting: int, workers: int) -> int:

@@ -11,6 +11,8 @@ from typing import Any, Literal, TypeAlias
 
 import polars as pl
 
+TABLES = ("instances", "series", "state")
+"""Folders of a catalog's tables; a file there that catalog.json does not name is left over."""
 Table: TypeAlias = Path | pl.DataFrame
 """A Parquet file, or what would be in it if it were too much to be held."""
 

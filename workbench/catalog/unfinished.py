@@ -20,11 +20,10 @@ from workbench.catalog.listing import IDENTITY, Changes
 from workbench.catalog.part import ENTRIES, Part, list_parts
 from workbench.catalog.record import (
     CATALOG,
-    TABLES,
     columns_text,
     named_tables,
 )
-from workbench.catalog.table import count_rows, read_digest, read_table, scan_tables
+from workbench.catalog.table import TABLES, count_rows, read_digest, read_table, scan_tables
 from workbench.catalog.walk import file_of
 from workbench.dicom.columns import REFUSED_SCHEMA
 from workbench.errors import SiteError, show

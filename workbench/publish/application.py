@@ -212,7 +212,7 @@ class Dashboard(Voila):  # type: ignore[misc]
             return
         self.drawn = digest
         kind = "page" if (self.folder / "study.toml").is_file() else "index"
-        command = [sys.executable, "-m", f"workbench.publish.{kind}", str(self.folder)]
+        command = [sys.executable, "-P", "-m", f"workbench.publish.{kind}", str(self.folder)]
         environment = {**os.environ, FOLDER: str(self.pages)}
         self.writer = subprocess.Popen(
             ["nice", "-n", "10", *command, str(self.static)],

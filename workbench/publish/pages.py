@@ -41,7 +41,7 @@ class Pages:
     >>> from workbench.study import read_study
     >>> pages = Pages(read_study("studies/imaging_service"))
     >>> next(iter(pages.sites))
-    'Chinese Mammography Database (CMMD)'
+    'Pretend capital, centre'
     """
 
     def __init__(self, study: Study, folder: Path | None = None) -> None:

@@ -136,7 +136,7 @@ def dashboard_command(
     # The template is found along JUPYTER_PATH; the kernel imports this very package.
     environment = [f"JUPYTER_PATH={TEMPLATES}", f"PYTHONPATH={PACKAGE}"]
     module = "workbench.publish.application"
-    server = [sys.executable, "-m", module, str(notebook.resolve()), "--no-browser"]
+    server = [sys.executable, "-P", "-m", module, str(notebook.resolve()), "--no-browser"]
     return [
         "env",
         *environment,
