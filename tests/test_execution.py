@@ -29,7 +29,7 @@ from tests.toy import (
 from tests.toy_command import SOURCE
 from workbench import cache
 from workbench.cache import digest_path
-from workbench.errors import DefinitionError, ExecutionError, UsageError
+from workbench.errors import DefinitionError, ExecutionError, SiteError, UsageError
 from workbench.execution import run_study
 from workbench.running.disk import remove
 from workbench.running.run import open_run
@@ -309,7 +309,7 @@ def test_a_failed_step_keeps_its_notebook_and_the_earlier_results(toy):
 def test_what_the_library_says_of_the_table_is_told_in_place_of_the_notebook(toy):
     toy.change(1, "from workbench.errors import SiteError; raise SiteError('No exam is left')")
     with pytest.raises(
-        ExecutionError, match=r"Step 'first' stopped at cell In \[\d+\]: No exam is left"
+        SiteError, match=r"Step 'first' stopped at cell In \[\d+\]: No exam is left"
     ) as caught:
         toy.run()
     assert "run again" in caught.value.todo

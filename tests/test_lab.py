@@ -172,11 +172,11 @@ def test_start_here_runs_in_jupyterlab(lab, page):
     }"""
     told = ""
     until = time.monotonic() + 90
-    while "imaging_service 2.0.0, pooled" not in told and time.monotonic() < until:
+    while "imaging_service 2.1.0, pooled" not in told and time.monotonic() < until:
         page.wait_for_timeout(1500)
         told = page.evaluate(shown)
     assert "The imaging service" in told
-    assert "imaging_service 2.0.0, pooled" in told
+    assert "imaging_service 2.1.0, pooled" in told
     assert page.locator("[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
 
 

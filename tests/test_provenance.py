@@ -250,7 +250,7 @@ def test_a_row_that_cannot_be_read_is_told_without_its_value(planted):
     opening = "from workbench import open_archive; open_archive(site).series().collect()"
     write_notebook(study / "02_second.ipynb", "What is read?", *SECOND, opening)
     done = run_planted(planted)
-    assert done.returncode == 12
+    assert done.returncode == 11
     told = "Row 5 of archive.path, column instances: no whole number of 0 or more"
     assert f": {told}\n" in done.stderr
     assert "Correct the table" in done.stderr

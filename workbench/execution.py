@@ -21,7 +21,7 @@ from workbench.cache import (
 from workbench.definition.parameters import write_params
 from workbench.definition.problems import refuse_failures
 from workbench.definition.study_check import check_notebooks
-from workbench.errors import DefinitionError, ExecutionError, WorkbenchError, show
+from workbench.errors import DefinitionError, ExecutionError, SiteError, WorkbenchError, show
 from workbench.notebook import (
     Kernel,
     Stopped,
@@ -293,7 +293,7 @@ class _Execution:
     def has(self, step: Step) -> bool:
         return (self.folder / step.id).exists()
 
-    def stop(self, step: Step, attempt: Path, stopped: Stopped) -> ExecutionError:
+    def stop(self, step: Step, attempt: Path, stopped: Stopped) -> WorkbenchError:
         """Return the error for a step that stopped; its notebook is kept for the site."""
         written = size_of(attempt / "output")
         # Make room first: on a full disk the notebook could not be kept otherwise.
@@ -305,7 +305,8 @@ class _Execution:
         self.failure = Failure(step=step.id, cell=stopped.cell, error=stopped.error)
         if stopped.full:
             return no_space(attempt / "output", written)
-        return ExecutionError(
+        # What may be told is a mistake of the site's, not of the step's.
+        return (SiteError if stopped.told else ExecutionError)(
             f"Step {step.id!r} stopped{cell}: {stopped.told or stopped.error}",
             where=str(kept or self.folder),
             todo=f"{stopped.todo}, then run again" if stopped.told else _told(kept),

@@ -13,8 +13,9 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from tests.archive.dicom_sources import write_site
-from tests.test_cli import ENVIRONMENT, STUDY, workbench
+from tests.test_cli import ENVIRONMENT, STUDY, workbench, write_hospital
 from workbench.catalog.catalog import open_catalog
+from workbench.radiology.opening_hours import HOURS
 from workbench.study import read_study
 
 IMAGES = ("CT_small.dcm", "MR_small.dcm", "rtplan.dcm", "waveform_ecg.dcm", "examples_overlay.dcm")
@@ -77,8 +78,6 @@ def test_a_folder_of_dicom_becomes_a_site_that_runs_by_commands_alone(dicom, tmp
 
 
 def test_a_run_on_a_terminal_ends_each_step_with_a_line(tmp_path):
-    from tests.test_cli import write_hospital
-
     site = write_hospital(tmp_path / "north", "north", 40)
     assert workbench("new", "first_look", cwd=tmp_path).returncode == 0
     ours, theirs = pty.openpty()
@@ -166,3 +165,60 @@ def test_a_typed_path_starts_where_it_is_typed(dicom, tmp_path):
     assert wrong.returncode == 11
     assert "inside of its archive" in wrong.stderr
     assert not (dicom / "site").exists()
+
+
+DEVICES = (
+    "station,time_zone,room," + ",".join(HOURS) + "\nMARKER-1,Europe/Moscow,MARKER-2,480,1200,,,,\n"
+)
+REPORTS = (
+    "exam_uid,patient_id,acquired_time,preliminary_time,final_time\n"
+    "MARKER-3,MARKER-4,2024-03-01T08:00:00,,2024-03-01T09:00:00\n"
+)
+
+
+def write_tables(folder, **tables):
+    """Write a site with tables beside its archive; return its site.toml."""
+    declared = "".join(f'{name} = "{name}.csv"\n' for name in tables)
+    site = write_hospital(folder, "north", 20, tables=f"[tables]\n{declared}")
+    for name, text in tables.items():
+        if text is not None:
+            (folder / f"{name}.csv").write_text(text)
+    return site
+
+
+def test_the_tables_of_a_site_are_opened_and_told(tmp_path):
+    site = write_tables(tmp_path / "north", devices=DEVICES, reports=REPORTS, protcols="a\n1\n")
+    said = json.loads(workbench("site", site, "--json").stdout)
+    devices, reports = (said["tables"][name] for name in ("devices", "reports"))
+    assert devices["rows"] == reports["rows"] == devices["ignored"] == 1
+    assert "station" in devices["understood"]
+    assert {"sunday_open_min", "manufacturer"} <= set(devices["missing"])
+    assert {"acquired_time", "final_time"} <= set(reports["understood"])
+    assert "preliminary_time" in reports["missing"]
+    (finding,) = [f for f in said["findings"] if f["rule"] == "tables"]
+    assert (finding["level"], finding["where"]) == ("review", "site.toml, tables.protcols")
+    assert "'protocols'" in finding["todo"]
+    shown = workbench("site", site)
+    assert shown.returncode == 0, shown.stderr
+    assert "1 row; understood: station, time_zone, weekday_open_min" in shown.stdout
+    assert "MARKER" not in shown.stdout + shown.stderr + json.dumps(said)
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ({"devices": DEVICES + DEVICES.split("\n", 1)[1]}, "stands twice in the register"),
+        ({"devices": DEVICES, "reports": REPORTS.replace("08:00:00", "MARKER")}, "acquired_time"),
+        ({"protocols": "MARKER-6\nMARKER-7\n"}, "does not look like column names"),
+        ({"wards": b"MARKER \xff".decode("latin-1") + "\0"}, "neither Parquet nor UTF-8"),
+        ({"reports": None}, "There is nothing here"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused_without_its_values(tmp_path, tables, said):
+    site = write_tables(tmp_path / "north", **tables)
+    done = workbench("site", site)
+    assert done.returncode == 11
+    assert said in done.stdout
+    assert "1 problem(s)" in done.stderr
+    assert f"tables.{[*tables][-1]}" in done.stdout
+    assert "MARKER" not in done.stdout + done.stderr

@@ -122,6 +122,56 @@ WRONG = {
         "says that no row is a patient",
     ),
     "a target of nothing": ("value = 44000", "value = 0", "target", "value"),
+    "a target beyond all counting": ("value = 44000", "value = 1e308", "target.1.value", "1e+308"),
+    "a target that is no number": ("value = 44000", "value = nan", "target.1.value", "finite"),
+    "a ratio beyond all growth": (
+        "value = 44000",
+        "ratio = 1e308\nsince = 2020",
+        "target.1.ratio",
+        "up to 1,000",
+    ),
+    "two targets of one label and year": (
+        'label = "CT"\nyear = 2025',
+        'label = "all"\nyear = 2024',
+        "growth.target",
+        "Two targets of 'all' are for 2024",
+    ),
+    "a target of a year before the first month": (
+        "year = 2024",
+        "year = 2019",
+        "growth.target",
+        "The target of 2019 is before 'month' begins",
+    ),
+    "a target of a year that has begun before the first month": (
+        'first = "2020-01"\nlast = "2023-12"',
+        'first = "2024-02"\nlast = "2025-12"',
+        "growth.target",
+        "The target of 2024 is before 'month' begins",
+    ),
+    "more targets than fans": (
+        '[[dashboard.section.target]]\nlabel = "CT"\n',
+        "".join(
+            f'[[dashboard.section.target]]\nlabel = "{label}"\nyear = 2025\nvalue = 1\n'
+            'source = { en = "Plan", ru = "План", zh = "规划" }\n\n'
+            for label in ("MR", "DX", "US")
+        )
+        + '[[dashboard.section.target]]\nlabel = "CT"\n',
+        "growth.target",
+        "Targets of 4 labels, and a figure draws 3",
+    ),
+    "one dimension twice": (
+        HOURS + 'dimensions = ["weekday", "hour"]',
+        HOURS + 'dimensions = ["hour", "hour"]',
+        "hours.dimensions",
+        "'hour' stands twice",
+    ),
+    "one time twice": ("within = [1, 24]", "within = [24, 24]", "waiting.within", "stands twice"),
+    "one language twice": (
+        'status = "open"',
+        'status = "open"\nlanguages = ["en", "en"]',
+        "study.languages",
+        "'en' stands twice",
+    ),
     "a target that cites nobody": (
         'value = 44000\nsource = { en = "Plan of the city", ru = "План города", zh = "城市规划" }',
         "value = 44000",

@@ -289,3 +289,46 @@ def test_a_whole_whose_parts_are_all_told_to_be_zero_is_no_secret():
     }
     assert views["years"].status["patients"].values.tolist() == ["rounded", "suppressed", "rounded"]
     assert attack(views, POLICY, classes=dict.fromkeys(views, "exams")) == []
+
+
+def test_every_population_that_fails_is_told_and_nothing_leaves():
+    exact = {}
+    earlier = []
+    for population in ("a", "b", "c"):
+        about = {"population": population}
+        who = np.arange(18)
+        women = Dimension("sex", ("F", "M"), one_per="patient", zeros="public")
+        exact[population] = counts.summarise([women], {"sex": who % 2}, who, who, **about)
+        if population != "c":  # nine and nine, and the whole has left
+            whole = {f"whole of {population}": counts.summarise([], {}, who, who, **about)}
+            earlier += recorded(whole, check(whole, POLICY), "r1")
+    checked = check(exact, POLICY, earlier)
+    failed = [f for f in checked.findings if f.level == "fail"]
+    assert {f.rule for f in failed} == {"exposed"}
+    assert {f.where.split(":")[0] for f in failed} == {"a", "b"}
+    assert checked.views == {}
+    assert set(check({"c": exact["c"]}, POLICY).views) == {"c"}
+
+
+def test_tables_that_contradict_each_other_hide_no_other_population():
+    def leaked(table, release):
+        words = {n: table.data[n].copy(data=np.full(table.data[n].shape, "ok", "U14"))
+                 for n in table.fields}  # fmt: skip
+        view = dataclasses.replace(table, status=table.data.assign(words))
+        return LedgerEntry(release, "leak", table, view, POLICY)
+
+    one, two = (counts.summarise([], {}, range(n), range(n)) for n in (60, 90))
+    wrong = dataclasses.replace(leaked(one, "r1"), exact=two)
+    who = np.arange(18)
+    women = Dimension("sex", ("F", "M"), one_per="patient", zeros="public")
+    whole = {"whole": counts.summarise([], {}, who, who, population="b")}
+    earlier = [wrong, *recorded(whole, check(whole, POLICY), "r2")]
+    tables = {
+        "all": two,
+        "sex": counts.summarise([women], {"sex": who % 2}, who, who, population="b"),
+    }
+    checked = check(tables, POLICY, earlier)
+    failed = [(f.rule, f.where.split(":")[0]) for f in checked.findings if f.level == "fail"]
+    assert failed[0][0] == "consistent"
+    assert ("exposed", "sex") in failed
+    assert checked.views == {}

@@ -82,6 +82,7 @@ def test_of_an_event_told_twice_the_more_complete_then_later_report_is_believed(
         ({"a": 5.0, "b": 7.0}, 20.0, 2, 12.0, "total_differs"),
         ({"a": 5.0, "b": 7.0}, 20.0, 3, 20.0, "events_missing"),
         ({"a": 5.0, "b": None}, 20.0, 2, 20.0, "events_missing"),
+        ({"a": 5.0, "b": 5.0}, 5.0, 1, 5.0, "events_repeated"),
         ({"a": 0.0, "b": 0.0}, 20.0, 2, 20.0, "events_zero"),
         ({"a": None, "b": None}, 20.0, 2, 20.0, None),
         ({"a": None}, None, 1, None, None),
@@ -120,6 +121,30 @@ def test_events_without_uid_of_a_later_report_do_not_add_twice():
     merged = merge_reports([early, late])
     assert merged.totals[TOTAL] == 17.0
     assert "event_without_uid" in merged.flags
+
+
+@pytest.mark.parametrize("early", [{"a": 5.0}, [5.0]])
+@pytest.mark.parametrize("late", [[5.0, 7.0], [5.0, 5.0, 7.0]])
+def test_a_cumulative_report_that_repeats_events_without_uids_is_not_doubled(early, late):
+    reports = [
+        report("1", early, total=5.0, stated=1, written="1"),
+        report("2", late, total=12.0, stated=2, written="2"),
+    ]
+    for order in (reports, reports[::-1]):
+        merged = merge_reports(order)
+        assert merged.totals[TOTAL] == 12.0
+        assert merged.counted == {"earlier_report": 1}
+        assert ("events_repeated" in merged.flags) == (len(late) > 2)
+        assert "event_differs" not in merged.flags
+        assert [e.get("event_uid") for e in merged.events].count("a") == (early == {"a": 5.0})
+
+
+def test_an_event_is_not_named_after_another_of_its_own_report():
+    both = report("1", {"a": 5.0})
+    both.events += report("", [5.0]).events
+    assert merge_reports([both]).totals[TOTAL] == 10.0
+    other = report("2", {"a": 5.0, "b": 5.0})
+    assert merge_reports([both, other]).totals[TOTAL] == 10.0
 
 
 def test_planes_of_one_event_are_two():

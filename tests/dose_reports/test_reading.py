@@ -16,6 +16,9 @@ from tests.imaging.mutations import (
     move_blocks,
     strip_meta,
 )
+from workbench.archive.archive import open_archive
+from workbench.archive.site_scan import scan_site
+from workbench.catalog.catalog import open_catalog
 from workbench.dose_reports.reading import read_dose_reports
 from workbench.dose_reports.tables import (
     ATTRITION,
@@ -29,6 +32,7 @@ from workbench.dose_reports.tables import (
     RULES,
     UNREADABLE,
 )
+from workbench.site import read_site
 
 LATEST = datetime(2026, 1, 1)  # noqa: DTZ001
 
@@ -287,6 +291,30 @@ def test_an_exam_of_two_patients_is_left_out(tmp_path):
     assert counted(tables) == {"two_patients": 1}
 
 
+@pytest.mark.parametrize(
+    ("patients", "faults"),
+    [
+        (("p1", "p2"), [("p1", "two_patients"), ("p2", "two_patients")]),
+        (("p1", ""), [("p1", "unreadable_file")]),
+    ],
+)
+def test_a_series_of_two_patients_is_not_opened(tmp_path, patients, faults):
+    made = [report(ct_event(f"1.2.3.{n}", "5"), instance=f"1.2.9.{n}", PatientID=patient)
+            for n, patient in enumerate(patients, start=1)]  # fmt: skip
+    folder = tmp_path / "dicom"
+    folder.mkdir()
+    good = report(ct_event("1.2.4.1", "5"), exam="1.2.4", instance="1.2.4.4")
+    put(folder, *made, good)
+    site = tmp_path / "site.toml"
+    site.write_text('[site]\nid = "s"\nname = "S"\nkind = "real"\n'
+                    '[archive]\nkind = "folder"\npath = "dicom"\n')  # fmt: skip
+    scan_site(read_site(site))
+    tables = read(open_archive(site))
+    assert tables.exams["exam_uid"].to_list() == ["1.2.4"]
+    assert tables.faults.rows() == [("1.2.3", patient, rule) for patient, rule in faults]
+    assert tables.files == {"report": 1, "other": 2, "refused": 0}
+
+
 def test_what_is_no_dose_report_is_listed_as_such(tmp_path):
     empty = report(title="113701")
     other = report(title="126000", instance="1.2.3.5", sop_class=ENHANCED)
@@ -309,11 +337,6 @@ def test_an_empty_folder_gives_empty_tables(tmp_path):
 
 
 def test_an_archive_and_its_catalog_give_what_the_folder_gives(shared_data, tmp_path):
-    from workbench.archive.archive import open_archive
-    from workbench.archive.site_scan import scan_site
-    from workbench.catalog.catalog import open_catalog
-    from workbench.site import read_site
-
     folder = read(shared_data / "openrem")
     (tmp_path / "site.toml").write_text(
         '[site]\nid = "s"\nname = "S"\nkind = "real"\n[archive]\nkind = "folder"\n'

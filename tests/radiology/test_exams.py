@@ -113,6 +113,8 @@ def test_contradictions_within_an_exam_are_not_known_and_counted(tmp_path):
         "exams of two ages": 1,
         "exams of two sexes": 1,
         "patients of two sexes": 0,
+        "exams whose images are not believed": 0,
+        "exams whose megabytes are not believed": 0,
     }
 
 
@@ -157,8 +159,36 @@ def test_images_are_not_known_if_one_series_does_not_say(tmp_path):
     assert exams_of(rows.count()) == 2
 
 
+@pytest.mark.parametrize(
+    ("bad", "images", "megabytes"),
+    [
+        ({"megabytes": 3e7}, 20, None),  # 2**31 resolutions of 0.01 MB are fewer
+        ({"megabytes": 1e300}, 20, None),
+        ({"megabytes": -1.0}, 20, None),
+        ({"megabytes": float("nan")}, 20, None),
+        ({"instances": 2**40}, None, 10.5),
+        ({"instances": -1}, None, 10.5),
+    ],
+)
+def test_a_size_that_cannot_be_believed_is_not_known(tmp_path, bad, images, megabytes):
+    rows = write_exams(archive({}, bad, {"exam_uid": "e2"}), tmp_path)
+    held = rows.frame().select("images", "megabytes").collect().rows()
+    assert held == [(images, megabytes), (10, 5.25)]
+    size = rows.summarise(Moments((), "exams", "megabytes", "MB", 0.01))
+    assert exams_of(size) == (2 if megabytes else 1)
+    stated = bad.get("megabytes") == bad.get("megabytes")
+    assert sum(n for rule, n in rows.unclear.items() if "not believed" in rule) == stated
+    refused = rows.quality.filter(pl.col("column").is_in(["instances", "megabytes"]))
+    assert (refused["not_understood"].sum() > 0) == stated
+
+
+def test_series_whose_sum_is_absurd(tmp_path):
+    rows = write_exams(archive(*({"megabytes": 9e6} for _ in range(3))), tmp_path)
+    assert rows.frame().collect()["megabytes"].item() is None
+
+
 def test_sizes_are_summed_as_whole_bytes(tmp_path):
-    sizes = [1 / 3, 1e4 / 7, 1e-7, 1e9 / 11, 0.1, 0.2]
+    sizes = [1 / 3, 1e4 / 7, 1e-7, 1e7 / 11, 0.1, 0.2]
     rows = write_exams(archive(*({"megabytes": size} for size in sizes)), tmp_path)
     held = rows.frame().collect()["megabytes"].item()
     assert held == sum(round(size * 1e6) for size in sizes) / 1e6

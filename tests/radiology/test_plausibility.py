@@ -186,6 +186,19 @@ def test_what_was_kept_out_before_is_told_beside() -> None:
     assert len(judged.kept.collect()) == 3
 
 
+@pytest.mark.parametrize("rule", ["two_patients", "duplicate_exam"])
+def test_an_exam_that_was_left_out_before_is_left_out_of_what_is_kept(rule: str) -> None:
+    faults = pl.DataFrame(
+        [("0", "a", rule), ("9", "a", rule), ("2", "a", "duplicate_file")],
+        schema=["exam_uid", "patient_id", "rule"], orient="row",
+    )  # fmt: skip
+    pet, ct = {"exam_uid": "0", "modality": "PT"}, {"exam_uid": "0", "modality": "CT"}
+    judged = judge_plausibility(_table(pet, ct, {"modality": "CT"}), NOW, faults=faults)
+    assert judged.kept.collect()["exam_uid"].to_list() == ["2"]
+    counted = dict(judged.attrition().select("rule", "rows").iter_rows())
+    assert counted == dict.fromkeys(RULES, 0) | {rule: 3, "duplicate_file": 1}
+
+
 def test_a_fault_that_names_no_patient_is_of_the_one_whose_exam_it_is() -> None:
     told = [("0", None, "unreadable_file"), ("9", None, "wrong_unit")]
     faults = pl.DataFrame(told, schema=["exam_uid", "patient_id", "rule"], orient="row")

@@ -11,6 +11,7 @@ from workbench.archive.site_scan import scan_site
 from workbench.dose_reports.tables import EVENTS, EXAMS, DoseTables
 from workbench.radiology.acquisitions import COLUMNS, Acquisitions, open_acquisitions
 from workbench.radiology.ct_doses import take_ct_doses
+from workbench.radiology.plausibility import judge_plausibility
 from workbench.radiology.reported_doses import use_dose_reports
 from workbench.site import read_site
 
@@ -107,10 +108,41 @@ def test_faults_of_files_and_reports(tmp_path: Path) -> None:
     twice = image("CT", "1.2.3.50", CTDIvol=11.0)
     found = _open(tmp_path, twice, twice, report(ct_event("1.2.4.1", "-3"), exam="1.2.4"))
     assert sorted(found.faults.rows()) == [
-        ("1.2.3", "p1", "duplicate_exam"),
+        ("1.2.3", "p1", "duplicate_file"),
         ("1.2.4", "p1", "negative_value"),
     ]
     assert isinstance(found.rows, pl.LazyFrame)
+
+
+def test_files_of_one_uid_and_other_content_are_of_nobody(tmp_path: Path) -> None:
+    one, other = (image("CT", "1.2.3.50", CTDIvol=value) for value in (11.0, 12.0))
+    found = _open(tmp_path, one, other, image("CT", "1.2.4.50", exam="1.2.4"))
+    assert found.faults.rows() == [(None, None, "unreadable_file")] * 2
+
+
+def test_an_exam_whose_reports_claim_two_patients_has_no_dose(tmp_path: Path) -> None:
+    told = [
+        report(ct_event(f"1.2.3.{n}", "300", ctdivol=8), instance=f"1.2.9.{n}", PatientID=f"p{n}")
+        for n in (1, 2)
+    ]
+    other = image("CT", "1.2.4.50", exam="1.2.4", CTDIvol=12.0)
+    found = _open(tmp_path, *told, image("CT", "1.2.3.50", CTDIvol=11.0), other)
+    judged = judge_plausibility(found.rows, faults=found.faults)
+    assert judged.kept.collect()["exam_uid"].to_list() == ["1.2.4"]
+    rows = judged.rows.filter(pl.col("rules").list.contains("two_patients")).collect()
+    assert sorted(rows["patient_id"]) == ["p1", "p2"]
+
+
+def test_an_exam_that_was_stored_under_two_uids_counts_once(tmp_path: Path) -> None:
+    made = []
+    for exam in ("1.2.3", "1.2.4"):
+        made.append(report(ct_event("1.2.9.1", "300", ctdivol=8), exam=exam, instance=f"{exam}.1"))
+        made.append(image("CT", f"{exam}.50", exam=exam, CTDIvol=11.0))
+    found = _open(tmp_path, *made)
+    judged = judge_plausibility(found.rows, faults=found.faults)
+    doses = take_ct_doses(judged.kept).select("exam_uid", "ctdivol_mgy", "dlp_mgy_cm").collect()
+    assert doses.rows() == [("1.2.3", 8.0, 300.0)]
+    assert judged.rows.select(pl.col("rules").list.len()).collect().sum().item() == 1
 
 
 def _tables(**exam: object) -> DoseTables:

@@ -59,7 +59,9 @@ def test_a_site_without_tables_has_empty_ones(tmp_path: Path) -> None:
 
 
 def test_no_text_of_a_report_is_read(tmp_path: Path) -> None:
-    table = pl.DataFrame({"exam_uid": ["1"], "final_time": ["2024-03-01T08:30:00"], "text": ["…"]})
+    table = pl.DataFrame(
+        {"exam_uid": "1", "patient_id": "a", "final_time": "2024-03-01T08:30:00", "text": "…"}
+    )
     table.write_csv(tmp_path / "r.csv")
     found = open_reports(_site(tmp_path, '\n[tables]\nreports = "r.csv"\n')).collect()
     assert "text" not in found.columns

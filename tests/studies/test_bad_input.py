@@ -33,36 +33,44 @@ IN_TABLE = {
     "DLP in Gy.cm": ({"dlp_mgy_cm": 0.3}, "wrong_unit"),
     "mSv for DLP": ({"dlp_mgy_cm": 4.2}, "wrong_unit"),
     "CTDIvol in Gy": ({"ctdivol_mgy": 0.008}, "wrong_unit"),
+    "size of 30 terabytes": ({"megabytes": 3e7}, "absurd_value"),
+    "size of 1e300": ({"megabytes": 1e300}, "absurd_value"),
+    "size below 0": ({"megabytes": -5.0}, "negative_value"),
+    "images below 0": ({"instances": -3}, "negative_value"),
+    "images of a storage error": ({"instances": 2**35}, "absurd_value"),
     "one serial number": ({"device_serial": "7", "station": "CT2"}, "shared_serial"),
     "no patient": ({"patient_id": None}, "no_identifier"),
 }
 """Kind of bad input of a table -> what is spoilt, and the rule that keeps it out."""
 
 
-def write_table(folder: Path) -> dict[str, int]:
-    """Write a table with all of it; return exams by rule."""
+def write_table(folder: Path) -> tuple[dict[str, int], set[str]]:
+    """Write a table with all of it; return exams by rule, and those that are left out."""
     good = {"modality": "CT", "exam_time": AT, "exam_end_time": AT + dt.timedelta(minutes=12),
             "station": "CT1", "device_serial": "1", "age_years": 60.0, "ctdivol_mgy": 8.0,
-            "dlp_mgy_cm": 300.0}  # fmt: skip
+            "dlp_mgy_cm": 300.0, "instances": 200, "megabytes": 100.0}  # fmt: skip
     kinds = [({"device_serial": "7"}, "shared_serial"), *IN_TABLE.values()]
     spoilt = [(change, rule) for change, rule in kinds for _ in range(EACH)]
     rows = [good] * GOOD + [good | change for change, _ in spoilt]
     rows = [{"exam_uid": f"1.{n}", "patient_id": f"P{n}"} | row for n, row in enumerate(rows)]
+    shared = rows[EACH : 2 * EACH]
     rows += rows[:EACH]  # they stand twice
+    rows += [row | {"patient_id": f"Q{row['exam_uid']}"} for row in shared]
     pl.DataFrame(rows).write_parquet(folder / "exams.parquet")
-    found = {"duplicate_exam": EACH}
+    found = {"duplicate_exam": 2 * EACH, "two_patients": 2 * EACH}  # the second is both
     for _, rule in spoilt:
         found[rule] = found.get(rule, 0) + 1
-    return found
+    return found, {str(row["exam_uid"]) for row in shared}
 
 
-def write_files(folder: Path) -> dict[str, int]:
-    """Write DICOM files with all of it; return exams by rule."""
+def write_files(folder: Path) -> tuple[dict[str, int], set[str]]:
+    """Write DICOM files with all of it; return exams by rule, and those that are left out."""
     folder.mkdir()
     number = 0
     found: dict[str, int] = {}
+    gone: set[str] = set()
 
-    def put(rule, *made, spoil=None, of=EACH):
+    def put(rule, *made, spoil=None, of=EACH, other_patient=False):
         nonlocal number
         for _ in range(of):
             number += 1
@@ -70,23 +78,38 @@ def write_files(folder: Path) -> dict[str, int]:
             for place, make in enumerate(made):
                 one = make(exam, f"{exam}.{place}")
                 one.PatientID, one.StationName = f"P{number}", getattr(one, "StationName", "CT1")
+                if other_patient and place == len(made) - 1:
+                    one.PatientID = f"Q{number}"
                 for name in ("StudyDate", "ContentDate"):  # before the tables were read
                     if getattr(one, name, "") == "20240229":
                         setattr(one, name, "20230502")
                 path = write(one, folder / f"{number}-{place}.dcm")
+                if rule in ("two_patients", "duplicate_exam"):
+                    gone.add(str(one.StudyInstanceUID))
             if spoil is not None:
                 spoil(path)
-        if rule:
-            found[rule] = found.get(rule, 0) + of
+            gone.discard(exam if rule == "duplicate_exam" else "")
+        if rule:  # what two patients claim counts for each of them
+            found[rule] = found.get(rule, 0) + of * (1 + other_patient)
 
-    def scan(**header):
-        return lambda exam, uid: image("CT", uid, exam=exam, **{"CTDIvol": 8.0} | header)
+    def scan(again="", **header):
+        return lambda exam, uid: image("CT", uid, exam=exam + again,
+                                       **{"CTDIvol": 8.0} | header)  # fmt: skip
 
     def told(*items, unit="mGy.cm", dlp="300", ctdivol=8.0, total=None):
         return lambda exam, uid: report(
             *items or (ct_event(f"{uid}.7", dlp, unit=unit, ctdivol=ctdivol),
                        ct_total(total or dlp, unit=unit)),
             exam=exam, instance=uid)  # fmt: skip
+
+    def repeated(again="", series=""):
+        def make(exam, uid):
+            one = report(ct_event(f"{exam}.7", "300", ctdivol=8.0), ct_total("300"),
+                         exam=exam + again, instance=uid)  # fmt: skip
+            one.SeriesInstanceUID += series
+            return one
+
+        return make
 
     deep = ct_event("1.3.2", "5")
     for _ in range(90):
@@ -109,10 +132,14 @@ def write_files(folder: Path) -> dict[str, int]:
     put("wrong_unit", scan(), told(unit="mGy"))
     put("wrong_unit", told(dlp="0.3"))
     put("unknown_unit", scan(), told(unit="furlong"))
-    put("duplicate_exam", scan(), spoil=lambda path: shutil.copy(path, f"{path}.copy"))
+    put("duplicate_file", scan(), spoil=lambda path: shutil.copy(path, f"{path}.copy"))
+    put("duplicate_file", scan(), told(), spoil=lambda path: shutil.copy(path, f"{path}.copy"))
+    put("duplicate_exam", scan(), repeated(), scan(".9"), repeated(".9"))
+    put("two_patients", scan(), repeated(), repeated(), other_patient=True)
+    put("two_patients", scan(), repeated(), repeated(series=".8"), other_patient=True)
     put("shared_serial", scan(DeviceSerialNumber="7"))
     put("shared_serial", scan(DeviceSerialNumber="7", StationName="CT2"))
-    return found
+    return found, gone
 
 
 def garble(path: Path) -> None:
@@ -123,17 +150,25 @@ def garble(path: Path) -> None:
 
 
 @pytest.fixture(scope="module", params=["table", "files"])
-def attrition(request, tmp_path_factory):
-    """Return the exact attrition of a site, the one that is released, and what was planted."""
+def site(request, tmp_path_factory):
+    """Return the folder of a run and of its release, what was planted, and what is left out."""
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "table":
-        planted, declared = write_table(folder), TABLE
+        (planted, gone), declared = write_table(folder), TABLE
     else:
-        planted, declared = write_files(folder / "dicom"), FOLDER
-    study, site, done = run(folder, declared + KEY + LACKS, "acquisitions")
-    exact = read_summary(done.folder / "acquisitions" / "attrition.csv")
-    released = pl.read_csv(release(study, site, done) / "attrition.csv", comment_prefix="#",
-                           infer_schema=False)  # fmt: skip
+        (planted, gone), declared = write_files(folder / "dicom"), FOLDER
+    study, site, done = run(
+        folder, declared + KEY + LACKS, "exams", "size", "acquisitions", "equipment", "dose"
+    )
+    return done.folder, release(study, site, done), planted, gone
+
+
+@pytest.fixture(scope="module")
+def attrition(site):
+    """Return the exact attrition of a site, the one that is released, and what was planted."""
+    folder, out, planted, _ = site
+    exact = read_summary(folder / "acquisitions" / "attrition.csv")
+    released = pl.read_csv(out / "attrition.csv", comment_prefix="#", infer_schema=False)
     return exact, released, planted
 
 
@@ -142,7 +177,7 @@ def attrition(request, tmp_path_factory):
     "rule",
     sorted(
         {rule for _, rule in IN_TABLE.values()}
-        | {"duplicate_exam", "unreadable_file", "unknown_unit"}
+        | {"duplicate_exam", "duplicate_file", "two_patients", "unreadable_file", "unknown_unit"}
     ),
 )
 def test_bad_input_stands_in_the_released_attrition(attrition, rule):
@@ -160,6 +195,34 @@ def test_bad_input_stands_in_the_released_attrition(attrition, rule):
 def test_what_no_rule_touched_is_counted_as_such(attrition):
     exact, _, planted = attrition
     touched = counted(exact, rule="all") - counted(exact, rule="missing")
-    # Of an exam that stands twice in a table the first row is as good as any.
-    twice = EACH if "unknown_unit" not in planted else 0
+    # Of an exam that stands twice in a table the first row is as good as any, and of two patients
+    # the second is a repetition too.
+    twice = 2 * EACH if "unknown_unit" not in planted else 0
     assert touched == sum(planted.values()) - twice
+
+
+@pytest.mark.slow
+def test_what_is_left_out_is_in_no_figure(site):
+    folder, _, _, gone = site
+    assert len(gone) >= EACH
+    kept = pl.read_parquet(folder / "acquisitions" / "kept.parquet")
+    assert not gone & set(kept["exam_uid"])
+    assert kept.filter(pl.col("patient_id").str.starts_with("Q")).is_empty()
+    aged = kept.filter(pl.col("age_years") >= 18)["exam_uid"].n_unique()
+    placed, adults = (
+        pl.read_parquet(sorted((folder / path).glob("*.parquet")))
+        for path in ("acquisitions/acquisitions", "dose/adults")
+    )
+    assert (len(placed), len(adults)) == (len(kept), aged)
+
+
+@pytest.mark.slow
+def test_an_absurd_size_stops_nothing(site):
+    folder, _, planted, _ = site
+    images, size = (
+        counted(read_summary(folder / "size" / f"{name}.csv"), modality="all", **bins)
+        for name, bins in (("images_per_exam", {"bin": "[-inf,inf)"}), ("size_of_exam", {}))
+    )
+    headers_alone = "unknown_unit" in planted  # without pixels no size is known
+    assert images - size == (images if headers_alone else 2 * EACH)  # three have no size
+    assert images > GOOD

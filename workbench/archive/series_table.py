@@ -26,7 +26,7 @@ REQUIRED = ("exam_uid", "patient_id", "modality")
 LONGEST_IDENTIFIER = 256
 LONGEST_TEXT = 10_000
 LARGEST = 2.0**40
-"""Counts and megabytes of one row from here on are refused."""
+"""What is more counts as this, and what is below 0 as -1: who makes exams judges both."""
 FIRST_ROWS = 1_000
 """Rows that are read when a table is opened, so that a wrong format is met at once."""
 ROWS_PER_PASS = 20_000_000
@@ -144,7 +144,9 @@ class SeriesTable:
             first = self.raw.head(FIRST_ROWS).collect()
         if first.is_empty():
             raise SiteError(
-                "The table has no rows", where=name_of(self.path), todo="Write one row a series"
+                "The table has no rows",
+                where=name_of(self.path),
+                todo="Write one row an exam" if self.level == "exam" else "Write one row a series",
             )
         self._validate(first.lazy())
 
@@ -314,7 +316,8 @@ def _told(names: Iterable[str]) -> list[str]:
 def _read(ours: str, theirs: str, kind: pl.DataType) -> pl.Expr:
     if ours in NUMBERS:
         value = _number(theirs, kind)
-        return pl.when(value.is_finite()).then(value).cast(NUMBERS[ours], strict=False)
+        whole = pl.when(value.is_not_nan()).then(value.clip(-1, LARGEST))
+        return whole.cast(NUMBERS[ours], strict=False)
     text = pl.col(theirs).cast(pl.String)
     if ours in IDENTIFIERS:
         text = text.str.strip_chars()
@@ -333,7 +336,7 @@ def _unread(ours: str, theirs: str, kind: pl.DataType) -> pl.Expr:
     elif kind.is_float():
         stated &= pl.col(theirs).is_not_nan()
     number = _number(theirs, kind)
-    bad = _read(ours, theirs, kind).is_null() | ~number.is_between(0, LARGEST)
+    bad = _read(ours, theirs, kind).is_null()
     if ours == "instances":
         bad |= number != number.round()
     return stated & bad

@@ -27,8 +27,17 @@ _COMPRESSED = (b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b
 _EXCEL_97 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
-def locate_table(declared: object, folder: Path) -> Path:
+def locate_table(declared: object, folder: Path, key: str = "archive.path") -> Path:
     """Return the path of a regular file that a site declares.
+
+    Parameters
+    ----------
+    declared
+        What stands at the key.
+    folder
+        Folder of the site's declaration.
+    key
+        Key of site.toml.
 
     Raises
     ------
@@ -36,10 +45,8 @@ def locate_table(declared: object, folder: Path) -> Path:
         If there is none.
     """
     if not isinstance(declared, str) or not declared:
-        raise SiteError(
-            "The table has no path", where="archive.path", todo="Write path = 'file.parquet'"
-        )
-    where = f"archive.path {show(declared)}"
+        raise SiteError("The table has no path", where=key, todo="Write path = 'file.parquet'")
+    where = f"{key} {show(declared)}"
     try:
         path = (folder / declared).resolve()
         regular = path.is_file()

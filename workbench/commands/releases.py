@@ -28,6 +28,7 @@ from workbench.errors import (
     DisclosureError,
     ReleaseError,
     UsageError,
+    show,
 )
 from workbench.running.publication import RUNS
 
@@ -183,7 +184,7 @@ def verify(study: StudyFolder, as_json: Json = False) -> None:
         for kind, verdict in sorted({(r.kind, r.verdict) for r in found.releases}):
             say(f"Verified with a {kind} key: {verdict}")
     for name, refusal in found.refusals.items():
-        note(f"{name}: {refusal.reason}\n{refusal}")
+        note(f"{show(name, 200)}: {refusal.reason}\n{refusal}")
     if found.refusals:
         raise typer.Exit(ReleaseError.exit_code)
     if not folders:
@@ -209,7 +210,7 @@ def pool(study: StudyFolder, as_json: Json = False) -> None:
     definition = read_study(study)
     found = verify_all(find_releases(definition), definition, received_of(definition))
     for name, refusal in found.refusals.items():
-        note(f"not pooled: {name}: {refusal.reason}\n{refusal}")
+        note(f"not pooled: {show(name, 200)}: {refusal.reason}\n{refusal}")
     # Its own refusal says more than a notebook's.
     now = combine_releases(found.releases, definition)
     before = read_earlier(definition)

@@ -16,6 +16,7 @@ from workbench.errors import SiteError, UsageError, WorkbenchError, show
 
 if TYPE_CHECKING:
     from workbench.findings import Finding, Level
+    from workbench.radiology.table_check import TableContents
     from workbench.site import Site
 
 
@@ -109,11 +110,17 @@ def site(
 
         place = read_site(declaration)
         held, findings = _check(place)
+        contents, wrong = _check_tables(place, [finding.where for finding in findings])
+        findings += wrong
         said = _describe(place, held)
+        said["tables"] = {name: vars(holds) for name, holds in contents.items()}
         if as_json:
             print_json(said | {"findings": [vars(finding) for finding in findings]})
         else:
             facts = {k: ", ".join(v) if isinstance(v, list) else str(v) for k, v in said.items()}
+            facts["tables"] = ", ".join(place.tables)
+            for table, holds in contents.items():
+                facts[f"  {table}"] = _tell(holds)
             del facts["name"], facts["cannot_answer"]
             reasons = [[column, place.reason(column)] for column in place.cannot_answer]
             print_card(Card(place.name, facts, ["cannot answer", "because"], reasons))
@@ -195,6 +202,45 @@ def _check(place: Site) -> tuple[list[str], list[Finding]]:
     return held, findings
 
 
+def _check_tables(place: Site, absent: list[str]) -> tuple[dict[str, TableContents], list[Finding]]:
+    """Return what each table of `[tables]` holds, and what is wrong with it."""
+    from workbench.errors import suggest
+    from workbench.findings import Finding
+    from workbench.radiology.table_check import SCHEMAS, read_contents
+
+    held: dict[str, TableContents] = {}
+    findings: list[Finding] = []
+    for name in place.tables:
+        where = f"site.toml, tables.{name}"
+        if where in absent:  # told already
+            continue
+        try:
+            held[name] = holds = read_contents(place, name)
+        except SiteError as error:
+            findings.append(Finding("fail", "tables", error.what, where, todo=error.todo))
+            continue
+        what = ""
+        if name not in SCHEMAS:
+            what, todo = "No table of this name is understood", suggest(name, SCHEMAS)
+        elif not holds.rows:
+            what, todo = "The table has no rows", "Write them, or remove the table from [tables]"
+        if what:
+            findings.append(Finding("review", "tables", what, where, todo=todo))
+    return held, findings
+
+
+def _tell(holds: TableContents) -> str:
+    parts = [
+        f"{holds.rows:,} row{'s' * (holds.rows != 1)}",
+        f"understood: {', '.join(holds.understood) or 'nothing'}",
+    ]
+    if holds.missing:
+        parts.append(f"missing: {', '.join(holds.missing)}")
+    if holds.ignored:
+        parts.append(f"ignored: {holds.ignored} more")
+    return "; ".join(parts)
+
+
 def _check_scanned(place: Site) -> list[Finding]:
     """Return what a scan would bring up to date, if one could read what is declared."""
     from workbench.archive.archive import open_archive
@@ -260,7 +306,6 @@ def _describe(place: Site, held: list[str]) -> dict[str, object]:
         "kind": place.kind,
         "country": place.country,
         "archive": str(place.archive["kind"]),
-        "tables": list(place.tables),
         "answers": [column for column in held if column not in place.cannot_answer],
         "cannot_answer": {column: place.reason(column) for column in place.cannot_answer},
         "policy": str(policy),

@@ -39,6 +39,7 @@ class Declared(BaseModel):
 
 
 Model = TypeVar("Model", bound=Declared)
+T = TypeVar("T")
 
 
 def refusal(what: str, todo: str = "") -> PydanticCustomError:
@@ -243,6 +244,15 @@ def _check_texts(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+def _check_distinct(values: list[T]) -> list[T]:
+    for value in values:
+        if values.count(value) > 1:
+            raise refusal(f"{show(value)!r} stands twice", "Write it once")
+    return values
+
+
+Distinct = AfterValidator(_check_distinct)
+"""What a list holds stands in it once."""
 Name = Annotated[str, AfterValidator(_check_name)]
 """An id or a name: `[a-z][a-z0-9_]{0,63}`."""
 InnerPath = Annotated[str, AfterValidator(_check_path)]

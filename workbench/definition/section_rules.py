@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workbench.definition.problems import problem
-from workbench.errors import suggest
+from workbench.errors import show, suggest
 from workbench.findings import Finding
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ OUTCOME = "outcome"
 """Dimension that makes a histogram of times a risk table."""
 ENDED = ("event", "censored")
 """Its labels."""
+FANS = 4
+"""Fans that one figure draws: of all, and of the labels that have a target."""
 
 
 @dataclass(frozen=True)
@@ -125,16 +127,30 @@ def _fan(
     if len(known) > 1 and _is_calendar(known[1], dimensions):
         what, todo = f"{known[1]!r} is a calendar as well", "Keep one calendar, and stand it first"
         yield problem(what, f"{where}.dimensions", todo)
+    asked = {target.label for target in section.target} - {"all"}
+    if len(asked) >= FANS:
+        what = f"Targets of {len(asked)} labels, and a figure draws {FANS - 1} and all of them"
+        yield problem(what, f"{where}.target", "Write a second section for the others")
+    calendar = dimensions[known[0]] if known else None
+    seen: set[tuple[str, int]] = set()
     for target in section.target:
+        if (target.label, target.year) in seen:
+            what = f"Two targets of {show(target.label)!r} are for {target.year}"
+            yield problem(what, f"{where}.target", "Keep one, or correct its label or its year")
+        seen.add((target.label, target.year))
         if target.label != "all" and len(section.dimensions) < 2:
-            what = f"The target of {target.label!r} has no dimension"
+            what = f"The target of {show(target.label)!r} has no dimension"
             todo = "Write label = 'all', or a second dimension that has this label"
             yield problem(what, f"{where}.target", todo)
-        calendar = dimensions[known[0]] if known else None
-        if target.since is None or calendar is None or not (calendar.first and calendar.last):
+        if calendar is None or not (calendar.first and calendar.last):
             continue
-        if not calendar.first <= f"{target.since}-01" < f"{target.since}-12" <= calendar.last:
-            what = f"The year {target.since} is not whole in {known[0]!r}"
+        if f"{target.year}-01" < calendar.first:
+            what = f"The target of {target.year} is before {known[0]!r} begins"
+            todo = f"Write a year whose months all stand from {calendar.first} on"
+            yield problem(what, f"{where}.target", todo)
+        since = target.since
+        if since and not calendar.first <= f"{since}-01" < f"{since}-12" <= calendar.last:
+            what = f"The year {since} is not whole in {known[0]!r}"
             todo = f"Write a year between {calendar.first} and {calendar.last}, or a value"
             yield problem(what, f"{where}.target", todo)
 

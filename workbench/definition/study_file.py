@@ -9,8 +9,10 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
+from workbench.definition.column_rules import column_problems
 from workbench.definition.declaration import (
     Declared,
+    Distinct,
     InnerPath,
     Language,
     Line,
@@ -58,7 +60,7 @@ class StudyTable(Declared):
     lead: Texts
     licence: Line
     limits: Texts = Field(default_factory=dict)
-    languages: list[Language] = Field(
+    languages: Annotated[list[Language], Distinct] = Field(
         default_factory=lambda: list(get_args(Language)), min_length=1, max_length=3
     )
 
@@ -163,8 +165,8 @@ class Target(Declared):
 
     label: Annotated[str, Field(min_length=1, max_length=200)] = "all"
     year: Annotated[int, Field(ge=1900, le=2200)]
-    value: Annotated[float, Field(gt=0)] | None = None
-    ratio: Annotated[float, Field(gt=0)] | None = None
+    value: Annotated[float, Field(gt=0, le=10**12)] | None = None
+    ratio: Annotated[float, Field(gt=0, le=1000)] | None = None
     since: Annotated[int, Field(ge=1900, le=2200)] | None = None
     source: Texts
 
@@ -200,11 +202,13 @@ class Section(Declared):
     ]
     measure: Name = "exams"
     dimension: Name | None = None
-    dimensions: list[Name] = Field(default_factory=list, max_length=2)
+    dimensions: Annotated[list[Name], Distinct] = Field(default_factory=list, max_length=2)
     top: Annotated[int, Field(ge=1, le=100)] | None = None
     axis: Texts = Field(default_factory=dict)
     counted: Texts = Field(default_factory=dict)
-    within: list[Annotated[float, Field(gt=0)]] = Field(default_factory=list, max_length=4)
+    within: Annotated[list[Annotated[float, Field(gt=0)]], Distinct] = Field(
+        default_factory=list, max_length=4
+    )
     target: list[Target] = Field(default_factory=list, max_length=20)
     hold_out: Annotated[int, Field(ge=1, le=24)] | None = None
 
@@ -313,6 +317,7 @@ def _output_problems(file: StudyFile) -> Iterable[Finding]:
                 if name not in file.dimensions:
                     todo = suggest(name, file.dimensions)
                     yield problem(f"There is no dimension {name!r}", f"{where}.dimensions", todo)
+    yield from column_problems(file.step, file.dimensions)
 
 
 def _section_problems(file: StudyFile, sections: list[Section]) -> Iterable[Finding]:

@@ -109,6 +109,7 @@ def check(
             del exact[name]
     views: dict[str, Summary] = {}
     classes = classes_of({name: e.exact for name, e in past.items()} | exact)
+    together: list[Finding] = []
     for population in dict.fromkeys(table.population for table in exact.values()):
         # Cells of two populations have nothing to do with each other: each is a small programme.
         tables = {n: t for n, t in exact.items() if t.population == population}
@@ -118,11 +119,12 @@ def check(
             exposed = release.hold_back()
         except DisclosureError as error:
             where = error.where or ", ".join(tables)
-            findings.append(Finding("fail", "consistent", error.what, where, todo=error.todo))
-            return Checked({}, findings, classes)
-        if exposed:  # any of the tables may be what gives the cell away
-            return Checked({}, findings + exposed, classes)
+            together.append(Finding("fail", "consistent", error.what, where, todo=error.todo))
+            continue
+        together += exposed
         views |= release.views()
+    if together:  # any of the tables may be what gives a cell away
+        return Checked({}, findings + together, classes)
     views = {name: views[name] for name in exact}
     for name, view in views.items():
         findings += review(name, exact[name], view, policy)

@@ -60,7 +60,11 @@ class Files(Protocol):
 
     @property
     def others(self) -> int:
-        """Number of files that irradiation has no part in."""
+        """Number of files that irradiation has no part in, or that are not opened."""
+
+    @property
+    def claims(self) -> Collection[tuple[str, str | None]]:
+        """Exam and patient of each series that several patients claim: it is not opened."""
 
 
 def open_files(source: Source) -> Files:
@@ -74,6 +78,7 @@ class _OfPaths:
     def __init__(self, paths: Iterable[Path | str]) -> None:
         self.paths = [Path(path) for path in paths]
         self.skipped = self.others = 0
+        self.claims: set[tuple[str, str | None]] = set()  # a file is of one patient
         self._images: list[File] = []
 
     def reports(self) -> Iterator[File | Refused]:
@@ -109,9 +114,11 @@ class _OfArchive:
     def __init__(self, archive: Archive | Catalog) -> None:
         self.archive = archive
         self.skipped = self.others = 0
+        self.claims: set[tuple[str, str | None]] = set()
         listed = archive.scan() if isinstance(archive, Archive) else archive.series()
         self.series = listed.select(
             "exam_uid",
+            "patient_id",
             "series_uid",
             modality=pl.col("modality").cast(pl.String).str.strip_chars().str.to_uppercase(),
             instances=pl.col("instances").cast(pl.Int64),
@@ -141,6 +148,11 @@ class _OfArchive:
         yield from _read_all(self._open(images.join(told, on=["exam_uid", "kind"], how="anti")))
 
     def _open(self, series: pl.DataFrame) -> Iterator[Path | Refused]:
+        claimed = pl.len().over("exam_uid", "series_uid") > 1
+        unclear = series.filter(claimed)
+        self.claims |= set(unclear.select("exam_uid", "patient_id").rows())
+        self.others += int(unclear["instances"].sum())
+        series = series.filter(~claimed)
         for exam, uid in series.select("exam_uid", "series_uid").unique(maintain_order=True).rows():
             if isinstance(self.archive, Catalog):
                 yield from self.archive.series_files(uid, exam)

@@ -2,14 +2,15 @@
 
 A report that holds all events of another replaces it, reports without a common event add up, and
 whatever the order in which they are given, the outcome is the same. Of an event that two reports
-tell differently the report with more events is believed, then the one written later.
+tell differently the report with more events is believed, then the one written later. An event
+without UID is that of the same values in another report, with a UID or without.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import fsum
 from typing import Any
@@ -67,6 +68,7 @@ def merge_reports(reports: Sequence[Report]) -> Merged:
     ({'dlp_total_mgy_cm': 77.5}, {'dlp_total_mgy_cm': 10.0})
     """
     told = [_Told.of(report) for report in reports]
+    _name_events(told)
     told.sort(key=lambda t: t.rank, reverse=True)
     merged = Merged([])
     uids: set[str] = set()
@@ -133,6 +135,27 @@ class _Told:
         return told
 
 
+def _name_events(told: Sequence[_Told]) -> None:
+    """Give an event without UID that of the same values in another report, which tells it too."""
+    named: defaultdict[str, set[Key]] = defaultdict(set)
+    for one in told:
+        for key, event in one.events.items():
+            if event.get("event_uid"):
+                named[_digest([event | {"event_uid": None}])].add(key)
+    for one in told:
+        free: dict[str, Iterator[Key]] = {}
+        events: dict[Key, dict[str, Any]] = {}
+        for key, event in one.events.items():
+            known = None
+            if not event.get("event_uid"):
+                values = _digest([event | {"event_uid": None}])
+                if values not in free:
+                    free[values] = iter(sorted(named.get(values, set()) - one.events.keys()))
+                known = next(free[values], None)
+            events[known or key] = event | {"event_uid": known[0]} if known else event
+        one.events = events
+
+
 def _values(event: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in event.items() if name != "flags"}
 
@@ -197,7 +220,9 @@ def _choose(total: str, stated: float, value: float, told: _Told) -> tuple[float
         return stated, "events_zero"
     column = EVENT_VALUES.get(total, "agd_mgy")
     number = told.report.stated_events
-    listed = number is None or len(told.events) >= number
+    if number is not None and len(told.events) > number:
+        return stated, "events_repeated"  # an earlier report's, which nothing tells from the others
+    listed = number is None or len(told.events) == number
     if listed and all(column in event for event in told.events.values()):
         return value, "total_differs"
     return stated, "events_missing"

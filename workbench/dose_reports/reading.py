@@ -73,6 +73,8 @@ def read_dose_reports(
     reported = {(exam, told.report.kind) for exam, all_ in reading.told.items() for told in all_}
     for file in files.images(reported) if images else ():
         reading.add_image(file)
+    for exam, patient in files.claims:
+        reading.claims[exam].add(patient or None)
     reading.read_images()
     reading.counted["image_of_reported_exam"] += files.skipped
     reading.files["other"] += files.others + files.skipped
@@ -95,6 +97,7 @@ class _Reading:
     refused: list[Refused] = field(default_factory=list)
     counted: Counter[str] = field(default_factory=Counter)
     files: Counter[str] = field(default_factory=Counter)
+    claims: defaultdict[str, set[str | None]] = field(default_factory=lambda: defaultdict(set))
     known: set[tuple[str, str | None, str]] = field(default_factory=set)
     unknown: int = 0
 
@@ -175,9 +178,10 @@ class _Reading:
     def finish(self) -> DoseTables:
         """Return the tables."""
         exams, events = [], []
-        for uid in sorted(self.told):
+        for uid in sorted({*self.told, *self.claims}):
             told = self.told[uid]
-            patients = {f.row["patient_id"] for t in told for f in t.files} - {None}
+            patients = {f.row["patient_id"] for t in told for f in t.files}
+            patients = (patients | self.claims[uid]) - {None}
             if len(patients) > 1:
                 self.counted["two_patients"] += 1
                 for patient in patients:
@@ -186,6 +190,10 @@ class _Reading:
                 for file in files.values():
                     self.refuse(file, "two_patients")
                     self.files["report" if file.is_report else "image"] -= 1
+                continue
+            if self.claims[uid]:  # by a patient and by nobody
+                self.blame(uid, next(iter(patients), None), [UNREADABLE])
+            if not told:
                 continue
             exam, of_exam = self._make_exam(uid, told)
             exams.append(exam)

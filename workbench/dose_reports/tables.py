@@ -133,6 +133,8 @@ FLAGS: Mapping[str, str] = {
     "total_differs": "total and sum of the events differ, none is missing: the sum is used",
     "events_missing": "total and sum differ, and events or their values are missing: the total is "
     "used",
+    "events_repeated": "total and sum differ, and more events are listed than the report counts: "
+    "the total is used",
     "events_zero": "the events are 0, the total is not: the total is used",
     "reports_overlap": "two reports share some events, neither holds all: the sum of all is used",
     "event_differs": "two reports give one event other values: the more complete, then later, wins",

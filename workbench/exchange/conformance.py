@@ -188,11 +188,10 @@ def require_protected(view: Summary, policy: Policy, name: str) -> None:
 
 def _public_zero(view: Summary) -> Mask:
     """Return where a zero may be told: where its labels in public dimensions make it 0 alone."""
-    protected = [d.name for d in view.dimensions if d.zeros != "public"]
-    status = view.statuses["patients"]
-    zero = ((view.data["patients"] == 0) & (status == "ok")) | (status == "not_applicable")
-    found: Mask = zero.all(dim=protected).broadcast_like(zero).transpose(*zero.dims).values
-    return found
+    protected = tuple(axis for axis, d in enumerate(view.dimensions) if d.zeros != "public")
+    status = view.statuses["patients"].values
+    zero = ((view.data["patients"].values == 0) & (status == "ok")) | (status == "not_applicable")
+    return np.broadcast_to(zero.all(axis=protected, keepdims=True), zero.shape)
 
 
 def _short(numbers: NDArray[np.float64], digits: int) -> Mask:

@@ -11,7 +11,6 @@ import xarray as xr
 from workbench.disclosure.intervals import intervals
 from workbench.disclosure.policy import Policy
 from workbench.exchange.envelope import RefusedError
-from workbench.summaries.dimension import ALL
 from workbench.summaries.summary import Summary
 
 COUNTS = ("exams", "patients")
@@ -61,7 +60,7 @@ def bound_tables(tables: Mapping[str, Summary], policy: Policy, *, where: str) -
         most = xr.full_like(told, np.inf)
         for other, counts in tables.items():
             if counts.kind == "counts" and counts.population == view.population and other != name:
-                most = _limited(most, bounds[other][1], view, counts)
+                _limit(most, bounds[other][1], view, counts)
         # What is NaN, a mean or node that is not told, has no bound to tighten.
         high = high.assign(told.where(told.isnull() | (told <= most), most))
         for field in low.data_vars:
@@ -76,13 +75,27 @@ def bound_tables(tables: Mapping[str, Summary], policy: Policy, *, where: str) -
     return found
 
 
-def _limited(most: xr.Dataset, ends: xr.Dataset, view: Summary, counts: Summary) -> xr.Dataset:
-    """Return limits that do not exceed the upper ends of the same labels in a table of counts."""
+def _limit(most: xr.Dataset, ends: xr.Dataset, view: Summary, counts: Summary) -> None:
+    """Lower limits to the upper ends of the same labels in a table of counts."""
     shared = {d.name for d in view.dimensions}
-    summed = {d.name: ALL for d in counts.dimensions if d.name not in shared}
-    needed = {*summed, *(d.name for d in counts.dimensions if d.name in view.margins)}
+    summed = {d.name for d in counts.dimensions if d.name not in shared}
+    needed = summed | {d.name for d in counts.dimensions if d.name in view.margins}
     if not needed <= set(counts.margins):
-        return most
-    limits = ends[list(COUNTS)].sel(summed, drop=True)
-    limits = limits.reindex({d: most[d] for d in limits.dims}, fill_value=np.inf)
-    return most.where(most <= limits, limits).transpose(*most.sizes)
+        return
+    # The margin `all` is the first label; the labels of the view are looked up in the others.
+    names = [d.name for d in counts.dimensions]
+    whole = tuple(0 if name in summed else slice(None) for name in names)
+    left = [name for name in names if name in shared]
+    at = []
+    for name in left:
+        place = {label: number for number, label in enumerate(counts.labels(name))}
+        at.append([place.get(label, len(place)) for label in view.labels(name)])
+    order = [name for name in most.sizes if name in left]
+    for field in COUNTS:
+        upper = ends[field].values[whole]
+        # One more along each axis: what is no label of the table is not limited by it.
+        limits = np.full([size + 1 for size in upper.shape], np.inf)
+        limits[tuple(map(slice, upper.shape))] = upper
+        limits = limits[np.ix_(*at)].transpose([left.index(name) for name in order])
+        shape = [most.sizes[name] if name in left else 1 for name in most.sizes]
+        np.minimum(most[field].values, limits.reshape(shape), out=most[field].values)

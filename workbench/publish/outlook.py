@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from workbench.definition.section_rules import FANS
 from workbench.definition.study_file import Section, Target
 from workbench.publish.language import capital, lowered
 from workbench.publish.marks import Cell, Entry
@@ -20,8 +21,6 @@ from workbench.summaries.dimension import ALL, MISSING, OTHER
 
 LEVELS = (0.95, 0.8, 0.5)
 """Shares of the future that the bands are meant to hold, the widest first."""
-MOST = 4
-"""Series in one figure."""
 LONGEST = 60
 """Months that are looked ahead at most."""
 _ENDS = ("value", "low", "high")
@@ -130,7 +129,7 @@ def _drawn(section: Section, scope: Scope) -> list[tuple[str, dict[str, str], st
     name = section.dimensions[1]
     asked = list(dict.fromkeys(t.label for t in section.target if t.label != ALL))
     codes = asked or [c for c in codes_of(section, name, scope) if c not in (OTHER, MISSING)]
-    return [(c, {name: c}, scope.label(name, c)) for c in (ALL, *codes)][:MOST]
+    return [(c, {name: c}, scope.label(name, c)) for c in (ALL, *codes)][:FANS]
 
 
 def _counts(table: Table, name: str, at: Mapping[str, str]) -> dict[str, Cell]:

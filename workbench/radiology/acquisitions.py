@@ -20,7 +20,7 @@ from workbench.catalog.catalog import open_site_catalog
 from workbench.dicom.rows import read_age
 from workbench.dose_reports.reading import read_dose_reports
 from workbench.dose_reports.tables import FAULTS
-from workbench.radiology.grouping import DERIVED
+from workbench.radiology.grouping import DERIVED, SIZES, find_size_faults, sum_sizes
 from workbench.radiology.reported_doses import find_catalog_faults, use_dose_reports
 from workbench.radiology.site_tables import read_columns
 from workbench.site import SCANNED
@@ -67,7 +67,7 @@ FROM_CATALOG = {
 
 @dataclass(frozen=True)
 class Acquisitions:
-    """Hold the acquisitions of a site; of a table no row is read until rows are asked for.
+    """Hold the acquisitions of a site; of a table only sizes are read until rows are asked for.
 
     Parameters
     ----------
@@ -76,8 +76,9 @@ class Acquisitions:
     missing
         Columns that the site does not hold at all: what needs them is not answerable here.
     faults
-        exam_uid, patient_id and rule of what was kept out when files and dose reports were read:
-        what `judge_plausibility` counts beside its own rules.
+        exam_uid, patient_id and rule of what was kept out when files and dose reports were read,
+        and of exams whose size is not believed: what `judge_plausibility` counts beside its own
+        rules.
     """
 
     rows: pl.LazyFrame = field(repr=False)
@@ -154,26 +155,26 @@ def _from_table(declared: Mapping[str, Any], folder: Path) -> Acquisitions:
     with refusing(path):
         schema = raw.collect_schema()
     named = dict(declared.get("columns", {}))
-    names = {ours: (str(named.get(ours)), ours, str(KEYWORDS.get(ours))) for ours in COLUMNS}
+    wanted = pl.Schema({**COLUMNS, **dict.fromkeys(SIZES, _NUMBER)})
+    names = {ours: (str(named.get(ours)), ours, str(KEYWORDS.get(ours))) for ours in wanted}
     theirs = {ours: next((n for n in each if n in schema), ours) for ours, each in names.items()}
-    rows = read_columns(raw, COLUMNS, path, theirs)
+    rows = read_columns(raw, wanted, path, theirs)
+    faults = find_size_faults(rows)
     held = rows.collect_schema()
     missing = tuple(name for name in COLUMNS if name not in held)
     rows = rows.with_columns(pl.lit(None, COLUMNS[n]).alias(n) for n in missing)
-    return Acquisitions(rows.select(COLUMNS.names()), missing)
+    return Acquisitions(rows.select(COLUMNS.names()), missing, faults)
 
 
 def _from_series(series: pl.LazyFrame) -> Acquisitions:
     same = ("manufacturer", "model", "body_part", "age_years", "sex")
-    rows = (
-        series.filter(~pl.col("modality").is_in(DERIVED).fill_null(value=False))
-        .group_by("exam_uid", "patient_id", "modality")
-        .agg(pl.col(n).min() for n in same)
-    )
+    images = series.filter(~pl.col("modality").is_in(DERIVED).fill_null(value=False))
+    rows = images.group_by("exam_uid", "patient_id", "modality").agg(pl.col(n).min() for n in same)
     held = {"exam_uid", "patient_id", "modality", *same}
     missing = tuple(name for name in COLUMNS if name not in held)
     rows = rows.with_columns(pl.lit(None, COLUMNS[n]).alias(n) for n in missing)
-    return Acquisitions(rows.select(pl.col(n).cast(t) for n, t in COLUMNS.items()), missing)
+    alike = rows.select(pl.col(n).cast(t) for n, t in COLUMNS.items())
+    return Acquisitions(alike, missing, find_size_faults(sum_sizes(images)))
 
 
 def _from_scanned(site: Site) -> Acquisitions:

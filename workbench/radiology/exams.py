@@ -186,7 +186,8 @@ def write_exams(
     - An exam that two patients claim is left out.
     - Derived objects (`grouping.DERIVED`) are left out; an exam of nothing else is no exam, and an
       archive of nothing else, as of dose reports alone, has none.
-    - `images` and `megabytes` are those of the images; not known if one series does not say.
+    - `images` and `megabytes` are those of the images; not known if one series does not say, if
+      one is below 0, or if they are more than `grouping.LARGEST`.
     - Two sexes in one exam, or ages further apart than `grouping.AGE_SPREAD`: not known.
       Otherwise the lower age.
     - A patient has one sex: the one that is stated in any exam; not known if two are.

@@ -30,6 +30,9 @@ STEPS = (
 """What is counted on the way from the archive to the exams."""
 ONCE = "with rows that are repeated exactly counted once"
 """The step behind the first, where there are such rows."""
+LARGEST = 10_000_000
+"""Images or megabytes of an exam beyond which nobody believes them; assumed: ten terabytes."""
+SIZES = ("instances", "megabytes")
 WHO = ("exam_uid", "patient_id")
 STORED = (*PARTS, "exam_description", "age_years", "sex")
 
@@ -95,6 +98,59 @@ def find_shared(series: pl.LazyFrame) -> list[int]:
     return sorted(several.collect(engine="streaming")["exam"].to_list())
 
 
+def find_size_faults(exams: pl.LazyFrame) -> pl.DataFrame:
+    """Return the exams whose size cannot be believed: a number below 0, or beyond `LARGEST`.
+
+    Parameters
+    ----------
+    exams
+        One row an exam: exam_uid, patient_id, and instances and megabytes as far as they are known.
+
+    Returns
+    -------
+    polars.DataFrame
+        exam_uid, patient_id and rule, "negative_value" or "absurd_value".
+
+    Examples
+    --------
+    >>> rows = pl.LazyFrame({"exam_uid": ["1", "2", "3"], "patient_id": ["a", "a", "b"],
+    ...                      "instances": [7, -1, None], "megabytes": [3e7, 1.0, 1e300]})
+    >>> find_size_faults(rows).rows()
+    [('2', 'a', 'negative_value'), ('1', 'a', 'absurd_value'), ('3', 'b', 'absurd_value')]
+    """
+    held = [name for name in SIZES if name in exams.collect_schema()]
+    if not held:
+        return pl.DataFrame(schema=dict.fromkeys((*WHO, "rule"), pl.String()))
+    sizes = [pl.col(name).cast(pl.Float64).fill_nan(None) for name in held]
+    bad = {
+        "negative_value": pl.any_horizontal(size < 0 for size in sizes),
+        "absurd_value": pl.any_horizontal(size > LARGEST for size in sizes),
+    }
+    found = [
+        exams.drop_nulls(WHO).filter(is_so).select(pl.col(WHO).cast(pl.String), rule=pl.lit(rule))
+        for rule, is_so in bad.items()
+    ]
+    return pl.concat(pl.collect_all(found, engine="streaming")).unique(maintain_order=True)
+
+
+def sum_sizes(series: pl.LazyFrame) -> pl.LazyFrame:
+    """Return one row an exam with the sum of its instances and megabytes.
+
+    A number below 0 is not summed away: it stands for all.
+
+    Parameters
+    ----------
+    series
+        Columns of `WHO` and `SIZES`, one row a series.
+    """
+    each = [pl.col(name).cast(pl.Float64).fill_nan(None).alias(name) for name in SIZES]
+    summed = [
+        pl.when(pl.col(n).min() < 0).then(pl.col(n).min()).otherwise(pl.col(n).sum()).alias(n)
+        for n in SIZES
+    ]
+    return series.select(*WHO, *each).drop_nulls(WHO).group_by(WHO).agg(summed)
+
+
 def group_series(
     series: pl.LazyFrame, tally: Tally, largest_images: int | None = None
 ) -> pl.DataFrame:
@@ -115,6 +171,8 @@ def group_series(
         exam_uid, patient_id, age_years, sex, images, megabytes; element, what the exam states;
         parts, the combinations of modality, manufacturer, model and body_part.
     """
+    megabytes = pl.col("megabytes").fill_nan(None)
+    whole = megabytes.is_between(0, LARGEST)
     modality = pl.col("modality").str.strip_chars().str.to_uppercase()
     derived = modality.is_in(DERIVED).fill_null(value=False)
     # Grouped as stored and made tidy afterwards: a third of the rows, the same result.
@@ -126,9 +184,11 @@ def group_series(
                 series=pl.len(),
                 images=pl.col("instances").sum(),
                 images_unknown=pl.col("instances").null_count(),
+                images_refused=(pl.col("instances") < 0).sum(),
                 # Bytes are integers: their sum does not depend on the order of the series.
-                bytes=(pl.col("megabytes") * 1e6).round().cast(pl.Int64).sum(),
-                bytes_unknown=pl.col("megabytes").null_count(),
+                bytes=(megabytes.filter(whole) * 1e6).round().cast(pl.Int64).sum(),
+                bytes_unknown=megabytes.null_count(),
+                bytes_refused=(~whole).sum(),
             ),
             series.filter(derived).group_by(WHO).agg(series=pl.len()),
         ],
@@ -146,6 +206,7 @@ def group_series(
     if largest_images is not None:
         exams = exams.filter(pl.col("images").le(largest_images).fill_null(value=True))
     tally.add(STEPS[4], exams)
+    exams = _drop_absurd_sizes(exams, tally)
     return _give_one_sex(exams, tally)
 
 
@@ -166,9 +227,8 @@ def _make_exams(images: pl.DataFrame, tally: Tally) -> pl.DataFrame:
         .agg(
             pl.col("series").sum(),
             pl.col("images").sum(),
-            pl.col("images_unknown").sum(),
-            pl.col("bytes").sum(),
-            pl.col("bytes_unknown").sum(),
+            pl.col("images_unknown", "images_refused").sum(),
+            pl.col("bytes", "bytes_unknown", "bytes_refused").sum(),
             age=pl.col("age_years").min(),
             oldest=pl.col("age_years").max(),
             sex=pl.col("sex").min(),
@@ -190,8 +250,8 @@ def _make_exams(images: pl.DataFrame, tally: Tally) -> pl.DataFrame:
     tally.quality.add("age_years", bad=exams.select(aged).item())
     tally.quality.add("sex", bad=exams.select(sexed).item())
     exams = exams.with_columns(
-        images=pl.when(pl.col("images_unknown") == 0).then(pl.col("images")),
-        megabytes=pl.when(pl.col("bytes_unknown") == 0).then(pl.col("bytes") / 1e6),
+        images=_known("images"),
+        megabytes=_known("bytes") / 1e6,
         age_years=pl.when(~two_ages).then(pl.col("age")),
         sex=pl.when(~two_sexes).then(pl.col("sex")),
     )
@@ -208,6 +268,30 @@ def _make_exams(images: pl.DataFrame, tally: Tally) -> pl.DataFrame:
         exams.select(bits).to_series()
     )
     return exams.with_columns(element=stated_elements)
+
+
+def _known(what: str) -> pl.Expr:
+    """Return the sum of an exam, null if one of its series does not say, or is not believed."""
+    lacking = pl.col(f"{what}_unknown") + pl.col(f"{what}_refused")
+    return pl.when(lacking == 0).then(pl.col(what))
+
+
+def _drop_absurd_sizes(exams: pl.DataFrame, tally: Tally) -> pl.DataFrame:
+    """Take out sizes beyond `LARGEST`, and count what was not believed."""
+    for column, size, what in (
+        ("instances", "images", "images"),
+        ("megabytes", "megabytes", "bytes"),
+    ):
+        absurd = (pl.col(size) > LARGEST).fill_null(value=False)
+        refused = pl.col(f"{what}_refused")
+        bad = exams.select(
+            exams=(absurd | (refused > 0)).sum(),
+            series=pl.when(absurd).then(pl.col("series")).otherwise(refused).sum(),
+        ).row(0, named=True)
+        tally.note(f"exams whose {size} are not believed", bad["exams"])
+        tally.quality.add(column, bad=bad["series"])
+        exams = exams.with_columns(pl.when(~absurd).then(pl.col(size)))
+    return exams
 
 
 def _give_one_sex(exams: pl.DataFrame, tally: Tally) -> pl.DataFrame:

@@ -72,6 +72,12 @@ class Calendar:
                 day = devices[column].cast(pl.Date).to_physical().cast(pl.Float64).to_numpy()
                 shut |= sign * (days - day[:, None]) < 0  # never of one that is not known
         names = devices["time_zone"] if zone is None else pl.repeat(zone, len(devices), eager=True)
+        if names.has_nulls():
+            raise SiteError(
+                "A device of the register has no time zone",
+                where=f"column time_zone, {names.null_count()} rows",
+                todo="Write a name of the IANA database, as Europe/Moscow",
+            )
         zones = {
             str(name): np.flatnonzero((names == name).to_numpy()) for name in names.unique().sort()
         }
@@ -137,8 +143,8 @@ def read_register(register: pl.LazyFrame, device: str, zone: str | None) -> pl.D
         bad = table.filter(~pl.col(name).is_between(0, 1440))
         if len(bad):
             raise SiteError(
-                "An opening hour is outside the day",
-                where=f"column {name}, {len(bad)} rows",
+                f"An opening hour of the register is outside the day: column {name}",
+                where=f"{len(bad)} rows",
                 todo="Write minutes since midnight, 0 to 1440; nothing where it is closed",
             )
     return table

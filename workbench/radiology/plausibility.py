@@ -14,18 +14,20 @@ from workbench.dose_reports.limits import EARLIEST, latest_time
 from workbench.dose_reports.resource_table import read_resource_table
 from workbench.dose_reports.tables import UNREADABLE
 from workbench.radiology.equipment import LONGEST_MIN
+from workbench.radiology.reported_doses import DUPLICATE_FILE
 
 RULES: Mapping[str, str] = {
-    UNREADABLE: "a file, or a dose report, that cannot be read: left out",
+    UNREADABLE: "a file, or a dose report, that cannot be read or has the UID of another: left out",
+    DUPLICATE_FILE: "a file stands twice with the same content: it counts once",
     "no_identifier": "exam or patient is not stated: left out",
     "two_patients": "two patients claim the exam: left out",
-    "duplicate_exam": "the exam stands before in the table, on the same device: left out",
+    "duplicate_exam": "the exam stands before, on the same device or under another UID: left out",
     "time_not_possible": "a time before 1980 or after the table was made: the times are missing",
     "ends_before_start": "the exam ends before it starts: its end is missing",
     "takes_too_long": "the exam takes longer than 12 hours: its end is missing",
     "age_not_possible": "an age below 0 or above 130 years: it is missing",
     "negative_value": "a number below 0: it is missing",
-    "absurd_value": "a number beyond the limits of doses: it is missing",
+    "absurd_value": "a number beyond the limits of doses and sizes: it is missing",
     "not_a_number": "a text where a dose report has a number: it is missing",
     "unknown_unit": "a unit in a dose report that nobody knows: its number is missing",
     "wrong_unit": "a unit of another quantity, or CTDIvol and DLP that fit no scan: missing",
@@ -95,7 +97,7 @@ def judge_plausibility(
         the first is kept.
     faults
         exam_uid, patient_id and rule of what was kept out before, `Acquisitions.faults`: told
-        beside what is found here.
+        beside what is found here. By the rules of `LEFT_OUT` all rows of the exam are left out.
 
     Returns
     -------
@@ -122,6 +124,8 @@ def judge_plausibility(
         "two_patients": named & (key.is_in(claimed.implode()) if len(claimed) else never),
         "duplicate_exam": pl.col(_ROW).is_in(again.implode()) if len(again) else never,
     }
+    for rule, exams in _find_left_out(faults).items():
+        broken[rule] |= named & pl.col("exam_uid").cast(pl.String).is_in(exams)
     changed: dict[str, pl.Expr] = {}
     if "exam_time" in held:
         broken |= _time_rules(held, as_of or latest_time())
@@ -168,6 +172,14 @@ def judge_plausibility(
     if faults is not None and len(faults):
         rows = _add_faults(rows, faults)
     return Judged(rows, kept.drop(_ROW))
+
+
+def _find_left_out(faults: pl.DataFrame | None) -> dict[str, list[str]]:
+    """Return the exams that were left out before, by rule."""
+    if faults is None:
+        return {}
+    some = faults.drop_nulls("exam_uid").filter(pl.col("rule").is_in(LEFT_OUT))
+    return dict(some.group_by("rule").agg(pl.col("exam_uid").unique()).iter_rows())
 
 
 def _add_faults(rows: pl.LazyFrame, faults: pl.DataFrame) -> pl.LazyFrame:

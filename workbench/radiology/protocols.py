@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from workbench.archive.table_file import refusing
 from workbench.codelists import OTHER, fold
 from workbench.errors import SiteError, show, suggest
-from workbench.radiology.site_tables import open_table, read_columns
+from workbench.radiology.site_tables import open_known
 
 if TYPE_CHECKING:
     from workbench.codelists import Codelist
@@ -48,18 +47,7 @@ def open_protocols(site: Site | Path | str) -> pl.LazyFrame:
         site = read_site(Path(site))
     if "protocols" not in site.tables:
         return pl.LazyFrame(schema=NAMES)
-    path = site.tables["protocols"]
-    with refusing(path):
-        table = read_columns(open_table(site, "protocols"), NAMES, path)
-        held = table.collect_schema()
-    for name in NAMES:
-        if name not in held:
-            raise SiteError(
-                f"The table of protocols has no column {name!r}",
-                where=f"{site.id}, [tables] protocols",
-                todo=suggest(name, list(held)),
-            )
-    return table.select(NAMES.names())
+    return open_known(site, "protocols", NAMES).select(NAMES.names())
 
 
 def map_protocols(
@@ -113,21 +101,24 @@ def map_protocols(
 def _read_own(codelist: Codelist, own: pl.LazyFrame | None) -> dict[str, str]:
     if own is None:
         return {}
-    rows = own.drop_nulls().select("name", "protocol").collect().rows()
+    named = own.select("name", "protocol").with_row_index("row", offset=1)
+    rows = named.drop_nulls().collect().rows()
     known = [code for code in codelist.codes if code != OTHER]
-    for _, code in rows:
+    for row, _, code in rows:
         if code not in codelist.codes:
             raise SiteError(
-                f"The study has no protocol {show(code)!r}",
-                where="[tables] protocols, column protocol",
+                f"[tables] protocols: The study has no protocol of the code in row {row:,}",
+                where=f"column protocol, {show(code)!r}",
                 todo=suggest(code, known),
             )
-    found: dict[str, str] = {}
-    for name, code in rows:
-        if found.setdefault(fold(name[:1000]), code) != code:
+    found: dict[str, tuple[str, int]] = {}
+    for row, name, code in rows:
+        before, first = found.setdefault(fold(name[:1000]), (code, row))
+        if before != code:
             raise SiteError(
-                f"One name is mapped to two protocols, {code} among them",
-                where="[tables] protocols, column name",
+                "[tables] protocols: One name is mapped to two protocols, "
+                f"in rows {first:,} and {row:,}",
+                where=f"column name, {show(before)!r} and {show(code)!r}",
                 todo="Keep one row for each name; capitals and spaces make no difference",
             )
-    return found
+    return {name: code for name, (code, _) in found.items()}

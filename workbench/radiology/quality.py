@@ -24,6 +24,8 @@ NOT_UNDERSTOOD = {
     "modality": "no modality of DICOM: becomes `other` unless a codelist matches it",
     "age_years": "no age of 0 to 130 years, or two ages in one exam: becomes `missing`",
     "sex": "not F, M or O, or two sexes of one patient: becomes `missing`",
+    "instances": "below 0, or more than an exam can have: taken as not stated",
+    "megabytes": "below 0, or more than an exam can have: taken as not stated",
 }
 """Column -> what is not understood there."""
 COLUMNS = (

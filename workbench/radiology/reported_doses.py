@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from workbench.catalog.duplicates import SAME
 from workbench.dose_reports.image_header import KINDS
 from workbench.dose_reports.tables import FAULTS, UNREADABLE
 
@@ -22,8 +23,11 @@ DOSES = {
     "projection": ("dap_gy_cm2", "dose_rp_mgy", "fluoro_time_s", "agd_mgy"),
 }
 """Kind of irradiation -> the columns of acquisitions that its report fills."""
+DUPLICATE_FILE = "duplicate_file"
+"""Rule of a file that stands twice: nothing of its exam is lost."""
 HARMLESS = ("not_dicom", "dicomdir", "link_out", "special_file", "empty", "not_given")
 """Reasons for which a file is no image and no report that something is wrong with."""
+_COPY = SAME.format("")
 _SAME = ("exam_uid", "patient_id", "station", "manufacturer", "model", "exam_time", "age_years",
          "sex")  # fmt: skip
 _KIND, _ORDER = "kind of irradiation", "order of devices"
@@ -100,7 +104,7 @@ def use_dose_reports(acquisitions: pl.LazyFrame, tables: DoseTables) -> pl.LazyF
 
 
 def find_catalog_faults(catalog: Catalog) -> pl.DataFrame:
-    """Return the exams of which a file stands twice, and the files that cannot be read.
+    """Return the exams of which a file stands twice, and the files that cannot be used.
 
     Parameters
     ----------
@@ -113,16 +117,15 @@ def find_catalog_faults(catalog: Catalog) -> pl.DataFrame:
         Columns of `FAULTS`; exam and patient are null where they are not known.
     """
     wrong = catalog.refused().filter(~pl.col("reason").is_in(HARMLESS))
-    other = pl.col("detail").str.strip_prefix("same content as ")
-    copies = wrong.filter(pl.col("reason") == "duplicate").select(path=other)
+    # Of files of one UID and other content none stays: nobody knows which of them is right.
+    copy = (pl.col("reason") == "duplicate") & pl.col("detail").str.starts_with(_COPY)
+    copies = wrong.filter(copy).select(path=pl.col("detail").str.strip_prefix(_COPY))
     known = catalog.instances().select("path", "exam_uid", "patient_id")
     repeated = copies.join(known, on="path", how="left").select(
-        "exam_uid", "patient_id", rule=pl.lit("duplicate_exam")
+        "exam_uid", "patient_id", rule=pl.lit(DUPLICATE_FILE)
     )
     nobody = {name: pl.lit(None, FAULTS[name]) for name in ("exam_uid", "patient_id")}
-    damaged = wrong.filter(pl.col("reason") != "duplicate").with_columns(
-        **nobody, rule=pl.lit(UNREADABLE)
-    )
+    damaged = wrong.filter(~copy).with_columns(**nobody, rule=pl.lit(UNREADABLE))
     damaged = damaged.select(FAULTS.names())
     found = pl.concat([repeated, damaged]).collect()
     named = pl.col("exam_uid").is_not_null()

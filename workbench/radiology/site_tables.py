@@ -7,7 +7,8 @@ needs the table is not answerable.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ import polars as pl
 from workbench.archive.table_file import locate_table, name_of, open_table_file, refusing
 from workbench.errors import SiteError, show, suggest
 from workbench.radiology.opening_hours import HOURS
+from workbench.unreadable import HEADER, UnreadableError
 
 if TYPE_CHECKING:
     from workbench.site import Site
@@ -49,6 +51,9 @@ REPORTS = pl.Schema(
 _NAMES = ("modality", "facility", "manufacturer", "model", "software", "protocol", "reader_group")
 _STAND_IN = {*_NAMES, "station", "device_serial", "installed_date", "retired_date", "digital"}
 """Columns that are empty where a table lacks them; the absence of any other says something."""
+NEEDED = {"reports": ("exam_uid", "patient_id"), "protocols": ("name", "protocol")}
+"""Key of `[tables]` -> columns without which its table says nothing."""
+_ZONED = r":\d\d(?:[.,]\d+)?\s*(?:[zZ]|[+-]\d\d:?(?:\d\d)?)\s*$"
 
 
 def open_register(site: Site | Path | str) -> pl.LazyFrame:
@@ -69,7 +74,7 @@ def open_register(site: Site | Path | str) -> pl.LazyFrame:
     SiteError
         If a column cannot be what its name says.
     """
-    return _open_known(site, "devices", REGISTER)
+    return open_known(site, "devices", REGISTER)
 
 
 def open_reports(site: Site | Path | str) -> pl.LazyFrame:
@@ -89,9 +94,9 @@ def open_reports(site: Site | Path | str) -> pl.LazyFrame:
     Raises
     ------
     SiteError
-        If a column cannot be what its name says.
+        If exam or patient is missing as a column, or one cannot be what its name says.
     """
-    return _open_known(site, "reports", REPORTS)
+    return open_known(site, "reports", REPORTS)
 
 
 def open_table(site: Site | Path | str, name: str) -> pl.LazyFrame:
@@ -109,7 +114,9 @@ def open_table(site: Site | Path | str, name: str) -> pl.LazyFrame:
     SiteError
         If the site declares none of this name, or it cannot be read.
     """
-    return open_table_file(_locate(_read_site(site), name))[0]
+    path = _locate(_read_site(site), name)
+    with naming(name):
+        return open_table_file(path)[0]
 
 
 def read_columns(
@@ -151,15 +158,79 @@ def read_columns(
     return raw.select(**read)
 
 
-def _open_known(site: Site | Path | str, name: str, wanted: pl.Schema) -> pl.LazyFrame:
+def open_known(site: Site | Path | str, name: str, wanted: pl.Schema) -> pl.LazyFrame:
+    """Open a table of a site's of which the columns are known.
+
+    Parameters
+    ----------
+    site
+        A Site, or the path of a `site.toml`.
+    name
+        Key of `[tables]`.
+    wanted
+        Name and type of each column.
+
+    Returns
+    -------
+    polars.LazyFrame
+        Columns that are there, and empty ones for names that are not; no rows where the site
+        declares no such table.
+
+    Raises
+    ------
+    SiteError
+        If no column is known, one is missing without which the table says nothing, or one cannot
+        be what its name says; the table is named.
+    """
     site = _read_site(site)
     if name not in site.tables:
         return pl.LazyFrame(schema=wanted)
     path = _locate(site, name)
-    table = read_columns(open_table_file(path)[0], wanted, path)
-    held = table.collect_schema()
+    with naming(name):
+        table = read_columns(open_table_file(path)[0], wanted, path)
+        held = table.collect_schema()
+        if not held:
+            raise SiteError(
+                "The first line does not look like column names: "
+                f"0 of {len(wanted)} needed columns found",
+                where=name_of(path),
+                todo=HEADER,
+            )
+        for column in NEEDED.get(name, ()):
+            if column not in held:
+                raise SiteError(
+                    f"The table has no column {column!r}",
+                    where=name_of(path),
+                    todo=f"It needs {' and '.join(NEEDED[name])}",
+                )
     lacking = [name for name in wanted if name in _STAND_IN and name not in held]
     return table.with_columns(pl.lit(None, wanted[name]).alias(name) for name in lacking)
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Say of which table of `[tables]` an error is: a site has several.
+
+    Parameters
+    ----------
+    name
+        Key of `[tables]`.
+
+    Raises
+    ------
+    SiteError
+        What is raised within, by the name of the table.
+    """
+    try:
+        yield
+    except UnreadableError as error:
+        raise error.of_table(name) from None
+    except SiteError as error:
+        if error.what.startswith("[tables] "):
+            raise
+        raise SiteError(
+            f"[tables] {name}: {error.what}", where=error.where, todo=error.todo
+        ) from None
 
 
 def _read_site(site: Site | Path | str) -> Site:
@@ -175,7 +246,8 @@ def _locate(site: Site, name: str) -> Path:
             where=f"{site.id}, [tables]",
             todo=suggest(name, site.tables) if site.tables else f"Write {name} = 'file.parquet'",
         )
-    return locate_table(str(site.tables[name].absolute()), Path(site.folder))
+    with naming(name):
+        return locate_table(str(site.tables[name].absolute()), Path(site.folder), f"tables.{name}")
 
 
 def _read(ours: str, theirs: str, stored: pl.DataType, kind: pl.DataType) -> pl.Expr:
@@ -190,7 +262,10 @@ def _read(ours: str, theirs: str, stored: pl.DataType, kind: pl.DataType) -> pl.
         _TIME: isinstance(stored, pl.Datetime) and stored.time_zone is None,
     }
     parsed = {
-        _TIME: column.str.to_datetime(time_unit="us", strict=False),
+        # Of a text with a zone polars would raise; it is told as any other that cannot be read.
+        _TIME: pl.when(~column.str.contains(_ZONED))
+        .then(column)
+        .str.to_datetime(time_unit="us", strict=False),
         _DATE: column.str.to_date(strict=False),
         _TRUTH: column.str.to_lowercase().replace_strict(
             ["true", "1", "false", "0"], [True, True, False, False], default=None
@@ -228,8 +303,8 @@ def _require_readable(
     for ours, rows in counted.row(0, named=True).items():
         if rows:
             raise SiteError(
-                f"{rows:,} values of a column cannot be read; the first is in row "
-                f"{first['at ' + ours].item() + 1:,}",
-                where=f"{name_of(path)}, column {ours}",
-                todo="Write numbers with a point, and times as 2024-03-01T08:30:00",
+                f"{rows:,} value{'s' * (rows > 1)} of column {ours} cannot be read; "
+                f"the first is in row {first['at ' + ours].item() + 1:,}",
+                where=name_of(path),
+                todo="Write numbers with a point, and times as 2024-03-01T08:30:00, without a zone",
             )

@@ -65,8 +65,8 @@ def find_changes(zone: str, first: dt.date, last: dt.date) -> tuple[Change, ...]
         place = ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise SiteError(
-            f"There is no time zone {show(zone)!r}",
-            where="time_zone",
+            "There is no time zone of such a name",
+            where=f"time_zone, {show(zone)!r}",
             todo="Write a name of the IANA database, as Europe/Moscow",
         ) from None
     found = []

@@ -337,13 +337,14 @@ def _erase_hidden(
                 where=where,
                 todo="Give every value one status",
             )
-        if not np.isin(words.values.astype(str), STATUSES).all():
+        said = words.values.astype(str)
+        if not np.isin(said, STATUSES).all():
             raise DefinitionError(
                 f"The status of {show(name)!r} is not known",
                 where=where,
                 todo=f"Use {', '.join(STATUSES)}",
             )
-        hidden = np.isin(words.values.astype(str), HIDDEN)
+        hidden = np.isin(said, HIDDEN)
         erased[name] = variable.copy()
         erased[name].values[hidden] = math.nan if variable.dtype.kind == "f" else 0
     return status.astype(_WORD), data.assign(erased)

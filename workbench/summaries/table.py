@@ -114,9 +114,11 @@ def render_summary(summary: Summary) -> bytes:
         for name in fields
     ]
     cells = itertools.product(*(summary.labels(n) for n in names))
-    for cell, *held in zip(cells, *columns, strict=True):
-        for name, (value, status) in zip(fields, held, strict=True):
-            writer.writerow([*cell, name, "" if status in HIDDEN else repr(value), status])
+    writer.writerows(
+        (*cell, name, "" if status in HIDDEN else repr(value), status)
+        for cell, *held in zip(cells, *columns, strict=True)
+        for name, (value, status) in zip(fields, held, strict=True)
+    )
     return text.getvalue().encode()
 
 
@@ -281,22 +283,23 @@ def _read_body(header: dict[str, Any], body: str, where: str) -> Summary:
         _refuse(f"The columns are not {', '.join(names)}", f"{where}, line 2")
     values: dict[str, list[Any]] = {f.name: [] for f in fields}
     statuses: dict[str, list[str]] = {f.name: [] for f in fields}
-    known = [set(labels) for labels in held]
-    for cell in itertools.product(*held):
-        for field in fields:
+    columns = [(f, [f.name], values[f.name], statuses[f.name]) for f in fields]
+    allowed = ("ok",) if header["exact"] else STATUSES
+    for labels in map(list, itertools.product(*held)):
+        for field, name, numbers, said in columns:
             line, row = next(rows, (0, None))
-            at = f"{where}, line {line}"
             if row is None:
                 _refuse("Rows are missing", where)
             if len(row) != len(names):
+                at = f"{where}, line {line}"
                 _refuse(f"The row has {len(row)} entries and not {len(names)}", at)
-            *labels, variable, value, status = row
-            if tuple(labels) != cell or variable != field.name:
-                _refuse_row([*labels, variable], [*cell, field.name], [*known, set(values)], at)
-            if status not in STATUSES or (header["exact"] and status != "ok"):
-                _refuse(f"The status cannot be {show(status)!r}", at)
-            values[field.name].append(_value(field, value, status, at))
-            statuses[field.name].append(status)
+            if row[:-2] != labels + name:
+                known = [*map(set, held), {*values}]
+                _refuse_row(row[:-2], labels + name, known, f"{where}, line {line}")
+            if row[-1] not in allowed:
+                _refuse(f"The status cannot be {show(row[-1])!r}", f"{where}, line {line}")
+            numbers.append(_value(field, row[-2], row[-1], where, line))
+            said.append(row[-1])
     if (extra := next(rows, None)) is not None:
         _refuse("There are more rows than cells", f"{where}, line {extra[0]}")
     arrays = {f.name: np.array(values[f.name], dtype=f.dtype) for f in fields}
@@ -335,21 +338,23 @@ def _refuse_row(found: list[str], expected: list[str], known: list[set[str]], at
     )
 
 
-def _value(field: Field, text: str, status: str, at: str) -> int | float:
+def _value(field: Field, text: str, status: str, where: str, line: int) -> int | float:
     if status in HIDDEN:
         if text:
+            at = f"{where}, line {line}"
             _refuse(f"A value stands beside {status!r}", at, "Leave a hidden value empty")
         return math.nan if field.dtype == "float64" else 0
     if field.dtype == "float64":
         try:
             number = float(text)
         except ValueError:
-            _refuse(f"{show(text)!r} is no number", at)
+            _refuse(f"{show(text)!r} is no number", f"{where}, line {line}")
         if not math.isfinite(number) or repr(number) != text:
+            at = f"{where}, line {line}"
             _refuse(f"{show(text)!r} is not a number as it must be written", at)
         return number
     if not _INTEGER.fullmatch(text):
-        _refuse(f"{show(text)!r} is no whole number", at)
+        _refuse(f"{show(text)!r} is no whole number", f"{where}, line {line}")
     if field.dtype == "int64" and abs(int(text)) >= 2**63:
-        _refuse(f"{show(text)!r} is too large", at)
+        _refuse(f"{show(text)!r} is too large", f"{where}, line {line}")
     return int(text)

@@ -1,0 +1,63 @@
+"""Table check: what the tables of a site hold is told without their values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from workbench.errors import SiteError
+from workbench.radiology.opening_hours import HOURS
+from workbench.radiology.table_check import SCHEMAS, read_contents
+from workbench.site import Site, read_site
+
+SITE = """
+[site]
+id = "a_site"
+name = "A site"
+kind = "pretend"
+
+[archive]
+kind = "table"
+path = "exams.parquet"
+
+[tables]
+"""
+
+
+def _declare(folder: Path, name: str, table: pl.DataFrame) -> Site:
+    table.write_parquet(folder / "t.parquet", compression="uncompressed")
+    (folder / "site.toml").write_text(f'{SITE}{name} = "t.parquet"\n')
+    return read_site(folder)
+
+
+def test_what_is_understood_what_is_missing_and_how_much_is_ignored(tmp_path: Path) -> None:
+    device = {"station": "CT1", "time_zone": "Asia/Shanghai", "model": None, "room": "4"}
+    device |= dict.fromkeys(HOURS, 480)
+    found = read_contents(_declare(tmp_path, "devices", pl.DataFrame([device] * 1)), "devices")
+    assert (found.rows, found.ignored) == (1, 1)
+    assert set(found.understood) == {"station", "time_zone", *HOURS}
+    assert {*found.understood, *found.missing} == set(SCHEMAS["devices"])
+    assert "model" in found.missing  # it is there, and empty
+    assert "room" not in repr(found)
+    assert "CT1" not in repr(found)
+
+
+def test_of_a_table_that_nobody_knows_the_rows_are_counted(tmp_path: Path) -> None:
+    site = _declare(tmp_path, "wards", pl.DataFrame({"ward": ["A", "B"]}))
+    found = read_contents(site, "wards")
+    assert (found.rows, found.understood, found.missing, found.ignored) == (2, (), (), 1)
+
+
+def test_a_part_that_is_damaged_is_met(tmp_path: Path) -> None:
+    names = pl.DataFrame({"name": [f"Ivanova {n}" for n in range(9)], "protocol": ["CT_HEAD"] * 9})
+    site = _declare(tmp_path, "protocols", names)
+    assert read_contents(site, "protocols").rows == 9
+    path = tmp_path / "t.parquet"
+    content = bytearray(path.read_bytes())
+    content[4:60] = b"\xff" * 56  # the head of the first page
+    path.write_bytes(content)
+    with pytest.raises(SiteError, match=r"^\[tables\] protocols: The table is damaged") as caught:
+        read_contents(site, "protocols")
+    assert "Ivanova" not in str(caught.value)
