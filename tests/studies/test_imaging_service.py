@@ -145,6 +145,9 @@ def test_every_figure_has_three_marks_at_four_institutions(study):
         scopes = {name: content.scope(section, name) for name in content.releases}
         drawn = [n for n, scope in scopes.items() if scope and enough(read(section, scope).cells)]
         assert len(drawn) >= 4, (section.id, drawn)
+    fleet = study.section("fleet")
+    told = read(fleet, content.scope(fleet)).finding.replace("\xa0", " ")
+    assert "–9 years comes first" in told
 
 
 def test_no_identifier_of_any_patient_is_in_a_release(releases):

@@ -90,6 +90,8 @@ class Scope:
         if self.dimensions[dimension].dimension.unit == YEARS:
             number = re.search(r"\d+$", label)
             return self.words.count("n_years", float(number[0]), label) if number else label
+        if not re.search(r"\d", label):  # such as `other`
+            return label
         return f"{label} {self.unit_of(dimension)}".rstrip()
 
     def unit_of(self, dimension: str) -> str:

@@ -23,7 +23,9 @@ def read_bars(
         return ()
     top = max(named, key=lambda row: row.cell.value)
     words = scope.words
-    label, value = scope.inside(section.dimensions[0], top.label), words.spelt(top.cell)
+    first = section.dimensions[0]
+    label = scope.with_unit(first, scope.inside(first, top.label))
+    value = words.spelt(top.cell)
     if measure not in COUNTED:
         name = scope.measure(measure)
         said = [_say(scope, "read_highest", label=label, measure=name, value=value)]
@@ -57,7 +59,8 @@ def read_shares(rows: Sequence[Row], section: Section, scope: Scope) -> tuple[st
         return ()
     words = scope.words
     (worst, low), (best, high) = parts[0], parts[-1]
-    names = [scope.inside(section.dimensions[0], row.label) for row in (best, worst)]
+    first = section.dimensions[0]
+    names = [scope.with_unit(first, scope.inside(first, row.label)) for row in (best, worst)]
     said = _say(
         scope,
         "read_shares",
