@@ -319,6 +319,7 @@ def test_a_sample_can_be_looked_at_but_not_released(journey):
     assert ran.returncode == 0, ran.stderr
     shown = workbench("release", *where, "--dry-run", "--sample", 60, cwd=folder)
     assert shown.returncode == 0, shown.stderr
+    assert "A sample of 60 patients: to be looked at" in ran.stdout + ran.stderr
     assert "A sample of 60 patients. It can never be released".casefold() in shown.stdout.casefold()
     assert "MARKER" not in shown.stdout
     refused = workbench("release", *where, "--sample", 60, "--yes", cwd=folder)
@@ -404,13 +405,17 @@ def test_a_new_site_asks_on_a_terminal(tmp_path):
     ours, theirs = pty.openpty()
     child = subprocess.Popen(
         [sys.executable, "-m", "workbench", "site", "--new", "west", "--country", "RU"],
-        cwd=tmp_path, env=ENVIRONMENT, stdin=theirs, stdout=subprocess.PIPE, text=True,
+        cwd=tmp_path, env=ENVIRONMENT, stdin=theirs, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    os.write(ours, "\nЗапад\n/data/exams.csv\n".encode())
-    said, _ = child.communicate(timeout=60)
+    os.write(ours, "My Lab\n\nЗапад\ns3://bucket\n/data/exams.csv\n".encode())
+    said, refused = child.communicate(timeout=60)
     os.close(theirs)
     os.close(ours)
     assert child.returncode == 0
+    assert said.count("Id (a-z, 0-9, _) [west]") == 2  # asked again, and the others are kept
+    assert "'My Lab' cannot be" in refused
+    assert "s3://" in refused
     assert "Id (a-z, 0-9, _) [west]" in said
     text = (tmp_path / "west/site.toml").read_text()
     assert 'name = "Запад"' in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -53,6 +54,7 @@ def test_help_lists_what_exists():
     )
     for command in commands():
         assert re.search(rf"\b{command}\b", done.stdout), command
+    assert "..." not in done.stdout.partition("Commands:")[2]  # no line is cut
 
 
 def test_glossary_covers_the_public_names():
@@ -81,12 +83,23 @@ def test_make_verbs_in_the_readme_exist():
     assert named - verbs == set()
 
 
-def test_python_blocks_of_the_readme_run():
+def test_python_blocks_of_the_readme_run_where_a_scan_was(tmp_path):
+    from workbench import read_volume, scan, write_phantom
+
+    (tmp_path / "dicom").mkdir()
+    made = write_phantom(tmp_path / "dicom")
+    scan(tmp_path / "dicom", tmp_path / "catalog")
+    made.structures.rename(tmp_path / "structures.dcm")
+    path = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert blocks("python")
     for block in blocks("python"):
         done = subprocess.run(
-            [sys.executable, "-c", block], cwd=ROOT, capture_output=True, text=True, check=False
-        )
+            [sys.executable, "-c", block + "\nprint(int((labels == 2).sum()))"],
+            cwd=tmp_path, env=path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
         assert done.returncode == 0, done.stderr
+        assert done.stdout == "384\n"
+    assert read_volume(tmp_path / "ct.nii.gz").attrs["units"] == "HU"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -106,7 +119,7 @@ def test_the_site_file_of_the_readme_is_a_site(tmp_path):
 def table(head: str) -> list[list[str]]:
     """Return the cells of the table of the README that has this head."""
     rows = README.read_text().split(f"\n| {head} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
-    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
+    return [[cell.strip() for cell in re.split(r"(?<= )\|(?= )", row.strip("|"))] for row in rows]
 
 
 def test_the_readme_lists_every_reason_of_a_scan_in_its_own_words():
@@ -132,6 +145,52 @@ def test_the_readme_lists_every_kind_of_archive_with_keys_that_exist():
     shared = set(re.findall(r"`(\w+)", "".join(row[0] for row in table("key | what it names"))))
     assert shared <= servers["dicomweb"].keys()
     assert shared - servers["dimse"].keys() == {"verify"}
+
+
+def test_the_readme_lists_the_columns_of_every_table_of_a_site():
+    from workbench.archive.series_table import REQUIRED
+    from workbench.radiology.acquisitions import COLUMNS
+    from workbench.radiology.opening_hours import HOURS
+    from workbench.radiology.reports import STAGES, STARTS
+    from workbench.radiology.site_tables import NEEDED
+    from workbench.radiology.table_check import SCHEMAS
+
+    known = {"column of exams": COLUMNS} | {f"column of `{n}`": s for n, s in SCHEMAS.items()}
+    needed = {
+        "column of exams": {*REQUIRED},
+        "column of `devices`": {"station", "time_zone", *HOURS},
+        "column of `protocols`": {*NEEDED["protocols"]},
+        "column of `reports`": {*NEEDED["reports"], STARTS[0], *STAGES["final"]},
+    }
+    for head, schema in known.items():
+        rows = table(f"{head} | unit | needed | what it is for")
+        listed = [name for row in rows for name in re.findall(r"`(\w+)`", row[0])]
+        assert sorted(listed) == sorted(schema), head
+        told = {n for row in rows if row[2] == "yes" for n in re.findall(r"`(\w+)`", row[0])}
+        assert told == needed[head], head
+
+
+def test_the_columns_that_the_readme_says_are_needed_are_refused_where_they_lack(tmp_path):
+    from workbench.errors import SiteError
+    from workbench.radiology.table_check import SCHEMAS, read_contents
+    from workbench.site import read_site
+
+    declared = (
+        '[site]\nid = "here"\nname = "Here"\nkind = "real"\n[archive]\nkind = "idc"\n[tables]\n'
+    )
+    for name in ("devices", "protocols", "reports"):
+        rows = table(f"column of `{name}` | unit | needed | what it is for")
+        needed = [n for row in rows if row[2] == "yes" for n in re.findall(r"`(\w+)`", row[0])]
+        (tmp_path / "site.toml").write_text(f'{declared}{name} = "{name}.csv"\n')
+        # A register without `station` is read: another column may tell devices apart.
+        for lacking in [None, *(column for column in needed if column != "station")]:
+            columns = needed if lacking is None else [c for c in SCHEMAS[name] if c != lacking]
+            (tmp_path / f"{name}.csv").write_text(",".join(columns) + "\n")
+            if lacking is None:
+                read_contents(read_site(tmp_path), name)
+                continue
+            with pytest.raises(SiteError, match=f"'{lacking}'"):
+                read_contents(read_site(tmp_path), name)
 
 
 def test_the_readme_lists_options_of_volumes_that_exist():

@@ -254,6 +254,9 @@ def test_explore_archive_accounts_for_every_file_of_a_folder(executed):
     assert counts["files"] == counts["instances"] + counts["refused"] > 100
     assert re.search(r"CT +┆ 5 +┆ 2\.5 +┆ 5 x 16 x 16", text)
     assert re.search(r"CT +┆ 4 +┆ 1\.25 +┆ +┆ The slices are not evenly", text)
+    assert re.search(r"│ 1\.[0-9.]{20,} +┆ CT +┆ 5 ", text)  # series_uid, not cut
+    assert len(re.findall(r"^│ not_dicom +┆ \d+ ", text, re.MULTILINE)) == 1
+    assert "with images, not derived objects alone" in text
 
 
 def test_look_at_a_volume_keeps_values_and_refuses_a_gap(executed):
@@ -261,7 +264,7 @@ def test_look_at_a_volume_keeps_values_and_refuses_a_gap(executed):
     text = shown(notebook)
     assert re.search(r"z +┆ 40 +┆ 5\.0 ", text)
     assert re.search(r"lesion ┆ 108369006 SCT Neoplasm ┆ 17\.\d+ +┆ 40\.\d+ +┆ HU", text)
-    assert re.search(r"lesion ┆ 7\.99\d+ ┆ 8\.\d+ ", text)  # SUV
+    assert re.search(r"made, of nobody ┆ lesion ┆ 7\.99\d+ ┆ 8\.\d+ ", text)  # SUV
     assert len(re.findall(r"volume\.\S+ +┆ true +┆ true +┆ HU", text)) == 2
     assert "gaps 1.25 mm (2x), 202.5 mm (1x)" in text
     assert text.count("voxels, shown in Jupyter") == 3
@@ -282,7 +285,8 @@ def test_look_at_a_volume_shows_real_files_with_their_structures(shared_data, tm
     papermill(LEARN_AT["look_at_a_volume"], out, dict(os.environ), *words)
     text = shown(nbformat.read(out, as_version=4))
     assert re.search(r"GTV_Mass_CT ┆ +┆ 365\.\d+ ", text)
-    assert re.search(r"GTV_Mass_PET ┆ 2\.55\d+ +┆ 7\.91\d+ ", text)
+    assert re.search(r"yours ┆ GTV_Mass_PET ┆ 2\.55\d+ +┆ 7\.91\d+ ", text)
+    assert "of nobody" not in text
 
 
 def test_run_a_site_shows_a_declaration_that_is_one(executed):

@@ -22,7 +22,14 @@ from workbench.findings import Finding
 from workbench.summaries import moments
 from workbench.summaries.counts import summarise
 from workbench.summaries.dimension import Dimension
-from workbench.terminal import print_findings, print_json, print_legend, print_table, print_view
+from workbench.terminal import (
+    counting,
+    print_findings,
+    print_json,
+    print_legend,
+    print_table,
+    print_view,
+)
 
 DRIVER = "from workbench.terminal import *\nfrom workbench.display import Card\n"
 ROWS = [
@@ -188,3 +195,26 @@ def test_work_is_counted_on_a_terminal_and_not_in_a_pipe():
         [sys.executable, "-c", DRIVER + COUNTED], capture_output=True, text=True, check=False
     )
     assert (piped.returncode, piped.stdout, piped.stderr) == (0, "", "")
+
+
+def test_a_log_hears_now_and_then_how_much_is_done(monkeypatch, capsys):
+    clock = iter([0.0, 3.0, 11.0, 11.0, 15.0, 21.5, 21.5])
+    monkeypatch.setattr("workbench.terminal.time.monotonic", lambda: next(clock))
+    with counting("drawing") as tell:
+        for done in range(4):
+            tell(done, 39)
+    said = capsys.readouterr()
+    assert said.err == "drawing: 1 of 39 parts\ndrawing: 3 of 39 parts\n"
+    assert said.out == ""
+
+
+def test_tables_with_nothing_left_are_one_line(capsys):
+    empty = [
+        Finding("review", "nothing_left", "No cell", f"table_{i}", 0, 10, "…") for i in range(5)
+    ]
+    print_findings([*empty, Finding("fail", "readable", "seen", "table_9")])
+    first, second = capsys.readouterr().out.splitlines()[1:]
+    assert first.startswith("fail\treadable")
+    assert "\ttable_0, table_1, table_2 and 2 more\t5 tables: no cell can be told\t" in second
+    print_findings(empty[:1])
+    assert "\tNo cell\t" in capsys.readouterr().out

@@ -342,7 +342,8 @@ def read_site(path: Path | str) -> Site:
     path = Path(path)
     if path.suffix != ".toml":
         path = path / "site.toml"
-    data = read_toml(path, SiteError)
+    absent = "Check the path, or make one: workbench site --new FOLDER"
+    data = read_toml(path, SiteError, absent)
     file = validate(SiteFile, data, path.name, SiteError)
     refuse(_cross_problems(file, path), SiteError)
     return Site(path, file, file.policy.policy())

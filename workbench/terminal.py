@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from textwrap import fill
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,10 @@ GAP = 3
 """Spaces between the columns of a table."""
 READABLE = 14
 """A column of words is not made narrower than this."""
+NAMED = 3
+"""Tables with nothing left that are named."""
+EVERY = 10.0
+"""Seconds between lines that tell how much is done."""
 MARKS = {"suppressed": "—", "not_applicable": "·"}
 """What stands in the place of a value that does not leave."""
 
@@ -63,7 +69,9 @@ def note(text: str) -> None:
 
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how much of some work is done, on standard error, where that is a terminal.
+    """Show how much of some work is done, on standard error.
+
+    A bar on a terminal; elsewhere a line now and then, so that a log shows that it goes on.
 
     Parameters
     ----------
@@ -79,9 +87,25 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
 
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     target = Console(stderr=True, highlight=False)
-    with Progress(*columns, console=target, transient=True, disable=not target.is_terminal) as bar:
+    if not target.is_terminal:
+        yield _lines(what)
+        return
+    with Progress(*columns, console=target, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _lines(what: str) -> Callable[[int, int], None]:
+    """Return what says in a line how much is done, once in `EVERY` seconds."""
+    said = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal said
+        if time.monotonic() - said >= EVERY:
+            said = time.monotonic()
+            note(f"{what}: {done} of {total} parts")
+
+    return tell
 
 
 def print_table(
@@ -159,12 +183,34 @@ def print_json(document: object) -> None:
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
-    """Print what a check found, worst first; nothing where all passed."""
+    """Print what a check found, worst first; nothing where all passed.
+
+    Tables of which no cell can be told are one line together.
+    """
     order = {"fail": 0, "review": 1}
-    found = sorted((f for f in findings if f.level in order), key=lambda f: order[f.level])
+    found = sorted((f for f in _fold(findings) if f.level in order), key=lambda f: order[f.level])
     if found:
         rows = [[f.level, f.rule, f.where, f.message, f.todo] for f in found]
         print_table(["level", "rule", "where", "message", "do"], rows)
+
+
+def _fold(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings, those of several tables with nothing left as one."""
+    found = list(findings)
+    empty = [f for f in found if (f.level, f.rule) == ("review", "nothing_left")]
+    if len(empty) < 2:
+        return found
+    names = [f.where for f in empty]
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    one = replace(
+        empty[0],
+        message=f"{len(names):,} tables: no cell can be told",
+        where=", ".join(names[:NAMED]) + more,
+        todo="Approve them as they are: their dimensions are the study's",
+        value=None,
+        threshold=None,
+    )
+    return [one, *(f for f in found if f not in empty)]
 
 
 def print_checked(checked: Checked, site: str, *, threshold: int, tables: bool) -> None:

@@ -60,6 +60,10 @@ STORED = (
 )
 """What polars calls the types of columns."""
 TYPES = "Store numbers as numbers, and times as the local wall clock without a zone"
+WRITE = (
+    "Write numbers with a point, dates as 2024-03-01, "
+    "and times as 2024-03-01T08:30:00, without a zone"
+)
 NAMES = "Rename the column of the table, or add it"
 DEVICES = "Compare [tables] devices with how the archive names devices"
 ZONES = "Write a name of the IANA database in time_zone of [tables] devices, as Europe/Moscow"
@@ -97,7 +101,7 @@ _TOLD = {
     f"The table cannot be read: {_one_of(map(os.strerror, errno.errorcode))}": "Check its rights",
     f"The columns {_NUMBER} and {_NUMBER} have one name: it stands twice": "Rename one",
     f"A column of {_one_of(STORED)} cannot be '{_COLUMN}'": TYPES,
-    f"{_NUMBER} values? of column {_COLUMN} cannot be read; the first is in row {_NUMBER}": TYPES,
+    f"{_NUMBER} values? of column {_COLUMN} cannot be read; the first is in row {_NUMBER}": WRITE,
     f"The (?:table has|register of devices has|exams have|reports have) no column '{_COLUMN}'": (
         NAMES
     ),

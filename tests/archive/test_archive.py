@@ -6,6 +6,7 @@ from polars.testing import assert_frame_equal
 
 from tests.conftest import ROOT
 from workbench.archive.archive import KEYWORDS, Archive, open_archive, tidy
+from workbench.catalog.scan import scan
 from workbench.errors import SiteError, UsageError
 
 SITES = {
@@ -156,3 +157,16 @@ def test_fingerprint_of_a_table_follows_its_content(site, tmp_path):
     with (tmp_path / "t.csv").open("a") as file:
         file.write("1.3,p3,1.3.1,CT,1,F,1,1\n")
     assert open_archive(path).fingerprint() != before
+
+
+def test_a_catalog_is_no_site_and_says_what_opens_it(tmp_path):
+    (tmp_path / "archive").mkdir()
+    scan(tmp_path / "archive", tmp_path / "catalog")
+    with pytest.raises(SiteError, match="This is a catalog") as caught:
+        open_archive(tmp_path / "catalog")
+    assert "open_catalog" in caught.value.todo
+    with pytest.raises(SiteError, match="No such file") as caught:
+        open_archive(tmp_path / "archive")
+    assert "workbench site --new" in caught.value.todo
+    with pytest.raises(SiteError, match="cannot be read"):
+        open_archive("n" * 300)

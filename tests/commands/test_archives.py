@@ -177,3 +177,26 @@ def test_stopped_by_hand_or_service_it_says_so_and_goes_on(tmp_path, stop):
     done = workbench("scan", *words)
     assert done.returncode == 0, done.stderr
     assert open_catalog(tmp_path / "catalog").counts["instances"] == 1199
+
+
+def test_a_scan_says_what_comes_next_and_what_nobody_can_count(archive, tmp_path):
+    site = write_site(tmp_path)
+    write_image(archive / "4.dcm", 4, patient="", StudyInstanceUID="1.2.3", SeriesInstanceUID="1.4")
+    (archive / "a.txt").write_text("hello")
+    (archive / "b.txt").write_text("hello")
+    (archive / "empty").touch()
+    told = workbench("scan", site).stdout
+    assert told.index("empty\t1\t") < told.index("not_dicom\t2\t")
+    assert "1 exam without a patient: no study counts them" in told
+    assert told.endswith(f"Next: workbench run STUDY --site {site}\n")
+    told = workbench("scan", archive, "--out", tmp_path / "other").stdout
+    assert "Next:" not in told
+
+
+def test_a_series_without_identifiers_is_said_to_open_as_a_folder(archive, tmp_path):
+    (archive / "1.dcm").unlink()
+    write_image(archive / "1.dcm", 1, patient="MARKER-1", SOPInstanceUID="")
+    told = workbench("scan", archive, "--out", tmp_path / "catalog").stdout
+    assert "no_identifiers\t1\t" in told
+    assert "open_volume(FOLDER)" in told
+    assert "without a patient" not in told

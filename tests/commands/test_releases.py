@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from tests.test_cli import STUDY, workbench
+from tests.test_cli import STUDY, workbench, write_hospital
 
 
 def test_the_name_of_a_folder_is_printed_without_what_a_terminal_would_obey(tmp_path):
@@ -16,3 +16,18 @@ def test_the_name_of_a_folder_is_printed_without_what_a_terminal_would_obey(tmp_
     assert done.returncode == 14
     assert "a\\x1b[2Jb\\nc: " in done.stderr
     assert "\x1b" not in done.stderr
+
+
+def test_a_run_of_a_sample_alone_is_said_to_be_one(tmp_path):
+    site = write_hospital(tmp_path / "north", "north", 60)
+    assert workbench("new", "first_look", cwd=tmp_path).returncode == 0
+    words = ("first_look", "--site", site)
+    assert workbench("run", *words, "--sample", "20", cwd=tmp_path).returncode == 0
+    for more in ((), ("--dry-run",)):
+        done = workbench("release", *words, *more, cwd=tmp_path)
+        assert done.returncode == 12
+        assert "Only a sample of 20 patients was run" in done.stderr
+        assert "--dry-run --sample 20" in done.stderr
+    other = workbench("release", *words, "--dry-run", "--sample", "30", cwd=tmp_path)
+    assert "There is no finished run" in other.stderr
+    assert workbench("release", *words, "--dry-run", "--sample", "20", cwd=tmp_path).returncode == 0

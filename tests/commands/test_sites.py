@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -222,3 +223,23 @@ def test_a_table_that_cannot_be_used_is_refused_without_its_values(tmp_path, tab
     assert "1 problem(s)" in done.stderr
     assert f"tables.{[*tables][-1]}" in done.stdout
     assert "MARKER" not in done.stdout + done.stderr
+
+
+def test_what_a_recipe_made_is_told(tmp_path):
+    folder = tmp_path / "datasets/city"
+    site = write_hospital(folder / "north", "north", 20)
+    (folder / "recipe.py").write_text("def main(arguments):\n    pass\n")
+    told = workbench("datasets", folder.parent, "--build", "city").stdout
+    assert told.startswith(f"Wrote {folder}\n")
+    assert re.search(rf"^north\t[1-9]\d*\t{site}$", told, re.MULTILINE)
+    assert told.endswith(f"Next: workbench run STUDY --site {site}\n")
+
+
+def test_a_key_that_is_not_there_yet_is_said_to_be_made(tmp_path):
+    made = workbench("site", "--new", "here", *HOW, "--archive", "dicom", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    (tmp_path / "here/dicom").mkdir()
+    told = workbench("site", "here", cwd=tmp_path).stdout
+    assert "site.key: no key yet" in told
+    assert "There is no key yet\tMake one: workbench key here/site.toml" in told
+    assert "cannot be opened" not in told

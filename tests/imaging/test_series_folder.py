@@ -6,6 +6,8 @@ import pytest
 
 from tests.imaging.made_series import ramp, stack, write_series
 from workbench.archive.archive import SeriesFiles
+from workbench.catalog.catalog import open_catalog
+from workbench.catalog.scan import scan
 from workbench.errors import ImageError, UsageError
 from workbench.imaging.frames import read_frames
 from workbench.imaging.series_folder import LOOKED_AT
@@ -129,3 +131,13 @@ def test_a_file_that_becomes_a_link_after_it_was_opened_is_not_followed(width, t
     files[1].symlink_to(tmp_path / "secret")
     with pytest.raises(PixelError):
         volume.load()
+
+
+def test_a_catalog_is_no_series_and_says_what_opens_it(tmp_path):
+    write_series(tmp_path / "archive", stack(range(3)))
+    catalog = scan(tmp_path / "archive", tmp_path / "catalog")
+    with pytest.raises(ImageError, match="This is a catalog") as caught:
+        open_volume(tmp_path / "catalog")
+    assert "open_catalog(folder).series_files(series_uid)" in caught.value.todo
+    (uid,) = catalog.series().collect()["series_uid"]
+    assert open_volume(open_catalog(tmp_path / "catalog").series_files(uid)).sizes["z"] == 3

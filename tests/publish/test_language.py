@@ -22,7 +22,7 @@ OFFER = FOLDER.parent / "exchange/offer.py"  # a release says in all languages w
 SOURCE = "".join(p.read_text() for p in (*FOLDER.glob("*.py"), OFFER))
 REFUSED = re.compile(r'RefusedError\(\s*"([a-z_]+)"')
 MADE = ("status_", "count_", "of_", "n_", "figure_", "legend_", "unit_", "verdict_", "keys_")
-MADE += ("refused_", "how_", "file_", "outcome_", "read_target_")
+MADE += ("refused_", "how_", "file_", "outcome_", "read_target_", "side_")
 """Beginnings of keys that are put together from a name."""
 
 

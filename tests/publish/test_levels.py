@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,16 @@ from tests.publish.city import DISTRICTS, make_rows, write_city
 from workbench.publish import pictures
 from workbench.publish.content import read_content
 from workbench.publish.drawing import draw
-from workbench.publish.levels import FEWEST_EXAMS, national_levels, percentile
-from workbench.publish.marks import Cell
+from workbench.publish.levels import (
+    FEWEST_EXAMS,
+    NAMED,
+    Facility,
+    Levels,
+    above,
+    national_levels,
+    percentile,
+)
+from workbench.publish.marks import ABSENT, Cell
 from workbench.publish.panels import WIDTHS
 from workbench.publish.readings import read
 
@@ -73,8 +82,8 @@ def test_under_ten_facilities_there_is_a_typical_value_only(tmp_path):
     for levels in found.levels:
         assert 3 <= len(levels.facilities) < 10
         assert not levels.level.shown
-    assert "the typical value is " in found.answer
-    assert "no reference level (ICRP 135)" in found.answer
+    assert "the typical value is " in found.finding
+    assert "no reference level (ICRP 135)" in found.finding
     assert found.body[0][5].detail == "typical value"
     assert all(levels.against.shown for levels in found.levels)
     legend = pictures.legend_items(found, "District 2")
@@ -83,8 +92,8 @@ def test_under_ten_facilities_there_is_a_typical_value_only(tmp_path):
 
 def test_the_level_is_named_with_its_method_and_beside_the_national_one(city):
     found = reading(city)
-    assert "the diagnostic reference level is " in found.answer
-    assert "the 75th percentile of the medians of" in found.answer
+    assert "the diagnostic reference level is " in found.finding
+    assert "the 75th percentile of the medians of" in found.finding
     assert found.levels[0].national == 300  # HRCT, DLP in mGy.cm
     assert "UK Health Security Agency" in found.finding
     assert found.head[-1].startswith("National reference level")
@@ -103,10 +112,54 @@ def test_every_protocol_stands_in_the_table_and_every_facility_below(city):
     assert {len(row) for row in body} == {len(head)}
 
 
+def held(label, low, high, level):
+    facility = Facility(label, Cell((low + high) / 2, low, high), Cell(50, 50, 50))
+    return facility, Levels("HRCT", Cell(50, 50, 50), (facility,), 0, level, level)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "side"),
+    [(310, 400, "above"), (300, 400, "unsure"), (100, 199, "below"), (100, 200, "unsure")],
+)
+def test_a_facility_is_above_only_if_no_number_of_both_is_the_same(low, high, side):
+    facility, levels = held("North", low, high, Cell(250, 200, 300))
+    assert levels.side(facility) == side
+    assert replace(levels, level=ABSENT).side(facility) == ""
+    everyone = replace(levels, against=Cell(1, 1, 1))
+    assert everyone.side(facility) == "above"
+
+
+@pytest.mark.parametrize("language", ["en", "ru", "zh"])
+def test_the_finding_begins_with_those_above_and_the_table_tells_of_all(city, language):
+    found, scope = reading(city, "", language), city.scope(city.study.section("dose"), "", language)
+    above = [f.label for x in found.levels for f in x.facilities if x.side(f) == "above"]
+    first = found.answer
+    assert above
+    assert all(label in first for label in above[:NAMED])
+    column = [line[-1].text for line in found.more[2]]
+    assert column.count(scope.say("side_above")) == len(above)
+    assert set(column) <= {scope.say(f"side_{x}") for x in ("above", "below", "unsure")}
+    assert found.more[1][-1] == scope.say("side")
+    assert found.second_axis == scope.say("facility")
+
+
+def test_of_many_above_some_are_named_and_the_others_counted(city):
+    scope = city.scope(city.study.section("dose"))
+    _, levels = held("One", 310, 400, Cell(250, 200, 300))
+    many = tuple(replace(levels.facilities[0], label=f"F{i}") for i in range(NAMED + 3))
+    crowd = replace(levels, facilities=many)
+    assert above([crowd], scope)[0].endswith("F3; and 3 more.")
+    assert above([crowd, crowd], scope)[0].endswith("F3; and 12 more.")
+    none = replace(levels, level=Cell(500, 500, 500))
+    assert above([none], scope) == ["No facility lies above the reference level beyond doubt."]
+
+
 def test_one_site_is_held_against_all(city):
     found, whole = reading(city, "North district"), reading(city)
     for levels, together in zip(found.levels, whole.levels, strict=True):
         assert levels.against == together.level
+    assert found.more[1][-1] == "All sites: Against the reference level"
+    assert "reference level of all sites beyond doubt" in found.answer
     assert "Over all sites together: diagnostic reference level" in found.finding
 
 

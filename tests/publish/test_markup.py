@@ -1,11 +1,13 @@
 """The page as it is seen: by a screen reader, with a keyboard, in the dark, on paper, saved."""
 
+import io
 import re
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.conftest import missing
 from tests.publish.releases import many_sites
@@ -100,6 +102,21 @@ def test_nothing_is_wider_than_the_window(opened, name, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_a_table_that_goes_on_has_a_shadow_at_that_edge_only(opened):
+    page = opened("all", 390)
+    table = page.locator(".wb-scroll", has=page.locator("table")).first
+    assert table.evaluate("e => e.scrollWidth > e.clientWidth")
+
+    def edge():
+        with Image.open(io.BytesIO(table.screenshot())) as shot:
+            right = shot.convert("L").crop((shot.width - 3, 0, shot.width - 1, 12))
+            return right.getextrema()[0]
+
+    there = edge()
+    table.evaluate("e => e.scrollTo(e.scrollWidth, 0)")
+    assert there < 235 < edge()
+
+
 def test_light_or_dark_is_the_systems_until_the_reader_chooses(opened):
     paper = "getComputedStyle(document.querySelector('.wb')).backgroundColor"
     light, dark = (opened("all", scheme=scheme) for scheme in ("light", "dark"))
@@ -170,7 +187,7 @@ def test_a_print_has_no_controls_and_says_when_and_from_where(opened, browser):
     assert "all.html" in said
     assert "secret" not in said
     assert re.search(r"\d{4}", said)
-    for hidden in (".wb-files", ".wb-theme", ".wb-narrow"):
+    for hidden in (".wb-files", ".wb-theme", ".wb-narrow", ".wb-contents"):
         assert not page.locator(hidden).first.is_visible()
     assert page.locator(".wb-wide").first.is_visible()
     page.set_viewport_size({"width": 690, "height": 980})  # A4 within its margins

@@ -1,11 +1,14 @@
 """Open share: the band holds Kaplan and Meier's curve of the exact times, for sites and for all."""
 
+import csv
+import io
 import math
 
 import numpy as np
 import pytest
 
 from tests.publish.city import DISTRICTS, make_rows
+from workbench.publish.downloads import numbers_csv
 from workbench.publish.open_share import MOST, curve_of
 from workbench.publish.readings import read
 from workbench.publish.tables import Table
@@ -108,6 +111,25 @@ def test_a_time_that_is_no_edge_lies_between_its_neighbours(city):
     between, left, right = (curve.within(t) for t in (10.0, 8.0, 12.0))
     assert (between.low, between.high) == (left.low, right.high)
     assert left.value < between.value < right.value
+
+
+def test_beyond_the_end_of_the_curve_a_share_is_known_from_below_only(city):
+    whole = reading(city).curves[0]
+    last, beyond = (whole.within(time) for time in (whole.edges[-2], whole.edges[-2] + 1))
+    assert last.shown
+    assert not beyond.shown
+    assert (beyond.low, beyond.high) == (last.low, 1 - whole.points[-1].low)
+    section = city.study.section("waiting").model_copy(update={"within": (24, 500)})
+    for language, said in (("en", "within 500 h ≥"), ("ru", "за 500 ч ≥"), ("zh", "500 小时内 ≥")):
+        found = read(section, city.scope(section, "", language))
+        *_, before, entry = found.body[0]
+        assert before.cell.shown
+        assert (entry.text[0], entry.detail) == ("≥", "")
+        sentence = found.sentences[0].replace("\xa0", " ")
+        assert said + entry.text[1:].replace("\xa0", " ") in sentence
+        line = list(csv.reader(io.StringIO(numbers_csv(found))))[len(found.head) - 1]
+        assert line[2] == ""
+        assert float(line[3]) == pytest.approx(100 * entry.cell.low)
 
 
 def table_of(cells):

@@ -134,6 +134,7 @@ def test_months_are_held_out_and_the_coverage_is_that_of_the_library(city):
     assert year.outcome == "met"
     n = int(year.inside.value)
     assert f"All together {n}" in found.finding or f"All {n}" in found.finding
+    assert "inside the 80% interval (about 10 of 12 expected): " in found.finding
     column = found.head.index("Held-out months inside the 80% interval")
     row = next(row for row in found.body if row[0].text.endswith("2023"))
     assert row[column].text.startswith(f"{n}")

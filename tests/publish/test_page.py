@@ -290,6 +290,20 @@ def test_a_phone_shows_the_whole_width(browser, file, language):
     page.close()
 
 
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1400, 390])
+def test_a_title_that_a_link_leads_to_is_not_under_the_bar(browser, file, width):
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto(file.as_uri())
+    for name in ("patients", "how-sure"):
+        page.locator(f'main a[href="#{name}"]').click()
+        bar, title = (page.locator(at).bounding_box() for at in ("#choices", f"#{name}-title"))
+        section = page.locator(f"#{name}").bounding_box()
+        assert bar["y"] == 0
+        assert bar["height"] - 1 <= section["y"] < title["y"] < 400
+    page.close()
+
+
 @pytest.fixture(scope="module")
 def apart(pages, small_study, tmp_path_factory):
     """A page too large for one file."""

@@ -1,6 +1,7 @@
 """One site only, and one that tells nothing: no comparison, no empty promise."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -34,6 +35,22 @@ def test_one_site_is_compared_with_nothing(alone, name, site):
     assert "One site: Only Hospital" in said
     for words in ("Range over sites", "range over sites", "I²", "All sites", "at each site"):
         assert words not in said, words
+
+
+@pytest.mark.parametrize(
+    ("language", "label"), [("en", "Contents"), ("ru", "Содержание"), ("zh", "目录")]
+)
+def test_the_head_leads_to_every_question_once(alone, language, label):
+    html = header_html(alone, language)
+    assert html.count("<nav") == html.count(f'<nav class="wb-contents" aria-label="{label}">') == 1
+    found = re.findall(r'<li><a href="#([^"]*)">([^<]*)</a>', html)
+    assert found == [(s.id, s.title.get(language, s.title["en"])) for s in alone.study.sections]
+    for name, _ in found:
+        assert f'id="{name}"' in section_html(alone, alone.study.section(name), "", language)
+
+
+def test_where_there_is_no_release_there_are_no_contents(alone):
+    assert "wb-contents" not in header_html(replace(alone, problem="They do not fit"))
 
 
 def test_a_figure_of_sites_says_that_there_is_one(alone):

@@ -66,10 +66,13 @@ def test_what_is_not_stated_is_no_largest_group(finding):
 
 def test_quantiles_have_their_interval_and_method_free_words(finding):
     assert finding("images").startswith("Over all exams: median ")
-    assert "(50–99), 90th percentile " in finding("images")
+    # So wide a bin is told alone: a place within it is a guess.
+    assert "median 50–99, 90th percentile 200–499." in finding("images")
 
 
 def test_an_open_interval_is_not_written_as_a_number():
     assert speak("en").spelt(Cell(5, 3, math.inf)) == "5 (≥3)"
     assert speak("en").spelt(Cell(5, -math.inf, math.inf)) == "5 (no bound)"
+    assert speak("en").placed(Cell(5, -math.inf, math.inf)) == "5 (no bound)"
+    assert speak("en").placed(Cell(5, 3, math.inf)) == "≥3"
     assert all(map(math.isnan, span([SUPPRESSED])))

@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 
 from workbench.errors import SiteError
+from workbench.radiology import table_check
 from workbench.radiology.opening_hours import HOURS
-from workbench.radiology.table_check import SCHEMAS, read_contents
+from workbench.radiology.table_check import SCHEMAS, read_contents, validate_tables
 from workbench.site import Site, read_site
 
 SITE = """
@@ -61,3 +62,26 @@ def test_a_part_that_is_damaged_is_met(tmp_path: Path) -> None:
     with pytest.raises(SiteError, match=r"^\[tables\] protocols: The table is damaged") as caught:
         read_contents(site, "protocols")
     assert "Ivanova" not in str(caught.value)
+
+
+@pytest.mark.parametrize("limit", [table_check.READ_WHOLE, 1])
+def test_a_table_that_cannot_be_read_is_refused_before_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(table_check, "READ_WHOLE", limit)
+    bad = {"name": ["Ivanova"], "code": ["CT_HEAD"]}
+    with pytest.raises(SiteError, match=r"^\[tables\] protocols: .* no column 'protocol'"):
+        validate_tables(_declare(tmp_path, "protocols", pl.DataFrame(bad)))
+    good = {"name": ["Ivanova"], "protocol": ["CT_HEAD"]}
+    validate_tables(_declare(tmp_path, "protocols", pl.DataFrame(good)))
+    validate_tables(_declare(tmp_path, "wards", pl.DataFrame(bad)))
+
+
+def test_small_tables_are_read_whole_and_large_ones_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = _declare(tmp_path, "devices", pl.DataFrame({"station": ["CT1", "CT1"]}))
+    with pytest.raises(SiteError, match="register of devices has no column"):
+        validate_tables(site)
+    monkeypatch.setattr(table_check, "READ_WHOLE", 1)
+    validate_tables(site)

@@ -307,6 +307,11 @@ def test_frame_of_reference_must_be_the_same(tmp_path):
     with pytest.raises(ImageError, match="another frame of reference") as other:
         open_segmentation(tmp_path / "seg.dcm", like=make_like(uid="1.2.3"))
     assert UID not in str(other.value)
+    # What is counted from elsewhere is not brought to another grid: no resampling is advised.
+    moved = make_like(uid="1.2.3")
+    moved.attrs["affine"] = (np.array(moved.attrs["affine"]) @ np.diag([1.5, 1.5, 1, 1])).tolist()
+    with pytest.raises(ImageError, match="another frame of reference"):
+        open_segmentation(tmp_path / "seg.dcm", like=moved)
     unknown = make_like()
     del unknown.attrs["frame_of_reference"]
     with pytest.raises(ImageError, match="does not state its frame"):

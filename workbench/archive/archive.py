@@ -6,14 +6,16 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from workbench.archive.sample import PATIENT, choose_patients, read_sample_size
 from workbench.archive.series_table import open_series_table
 from workbench.dicom.rows import OLDEST, SEXES, YEARS
-from workbench.errors import ImageError, SiteError, UsageError, show, suggest
+from workbench.errors import ImageError, SiteError, show, suggest
 
 if TYPE_CHECKING:
     from workbench.site import Site
@@ -133,13 +135,24 @@ class Archive:
         SiteError
             If a value cannot be read.
         """
-        self.source.validate()
-        frame = self.source.scan()
         if self.sample is None:
-            return frame
-        ids = frame.select(pl.col("patient_id").unique()).collect()["patient_id"].drop_nulls()
-        chosen = sorted(ids.to_list(), key=lambda i: hashlib.sha256(i.encode()).digest())
-        return frame.filter(pl.col("patient_id").is_in(chosen[: self.sample]))
+            self.source.validate()
+        return self.keep_patients(self.source.scan())
+
+    def keep_patients(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """Return the rows of the patients of the sample, or all; patient_id tells whose they are.
+
+        Raises
+        ------
+        SiteError
+            If a value of the archive cannot be read.
+        """
+        return rows if self.sample is None else rows.filter(PATIENT.is_in(self._chosen))
+
+    @cached_property
+    def _chosen(self) -> list[str]:
+        self.source.validate()
+        return choose_patients(self.source.scan(), self.sample or 0)
 
     def open_series(self, series_uid: str, exam_uid: str | None = None) -> SeriesFiles:
         """Return the files of one series, to open it with `open_volume`.
@@ -213,8 +226,15 @@ def open_archive(site: Site | Path | str) -> Archive:
     ['CT_small.dcm']
     """
     if isinstance(site, (str, Path)):
+        from workbench.catalog.record import CATALOG
         from workbench.site import read_site
 
+        if os.path.isfile(Path(site, CATALOG)):  # noqa: PTH113 - also of a path that cannot be
+            raise SiteError(
+                "This is a catalog, not a site",
+                where=show(str(site), 200),
+                todo="Write open_catalog(folder)",
+            )
         site = read_site(Path(site))
     declared: Mapping[str, Any] = site.archive or {}
     kind = str(declared.get("kind", ""))
@@ -225,7 +245,7 @@ def open_archive(site: Site | Path | str) -> Archive:
             todo=suggest(kind, KINDS),
         )
     source = KINDS[kind](declared, Path(site.folder))
-    return Archive(site.id, kind, _sample_size(), source.notes, source=source)
+    return Archive(site.id, kind, read_sample_size(), source.notes, source=source)
 
 
 def tidy(frame: pl.LazyFrame) -> pl.LazyFrame:
@@ -265,21 +285,6 @@ def is_stated(stored: pl.Expr) -> pl.Expr:
     """Return whether stored text says anything: neither null nor a word for nothing."""
     words = stored.str.strip_chars().str.to_uppercase()
     return (~words.is_in(_NOT_STATED)).fill_null(value=False)
-
-
-def _sample_size() -> int | None:
-    from workbench.definition.steps import SAMPLE
-
-    text = os.environ.get(SAMPLE, "")
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:12]) < 10**9):
-        raise UsageError(
-            f"{SAMPLE} is {show(text)!r}",
-            where=f"environment variable {SAMPLE}",
-            todo="Set it to a number of patients, 1 or more, or unset it",
-        )
-    return int(text)
 
 
 def require_keys(declared: Mapping[str, Any], allowed: set[str]) -> None:

@@ -45,7 +45,7 @@ def scan(
     from workbench.capacity import read_cores
     from workbench.catalog.scan import scan as scan_folder
     from workbench.site import read_site
-    from workbench.terminal import note
+    from workbench.terminal import note, say
 
     if out is None and (path / "site.toml").is_file():
         path /= "site.toml"
@@ -62,6 +62,8 @@ def scan(
         _print_json(catalog, list_refused=list_refused)
     else:
         _print(catalog, list_refused=list_refused)
+        if out is None:
+            say(f"Next: workbench run STUDY --site {path}")
     if catalog.wrong:
         raise typer.Exit(REFUSALS)
 
@@ -70,7 +72,7 @@ def _require_one_place(path: Path, out: Path | None) -> None:
     """Refuse a folder without a place for its catalog, and a site with two."""
     if path.suffix != ".toml" and out is None:
         raise UsageError(
-            "It is not said where the catalog shall be",
+            "Say where the catalog shall go",
             where="workbench scan",
             todo=f"Add --out FOLDER, or name a site.toml: workbench scan {path} --out catalog",
         )
@@ -116,12 +118,16 @@ def _print(catalog: Catalog, *, list_refused: bool) -> None:
         numbers=["instances"],
     )
     if catalog.reasons:
+        # What is no image stands last: of a folder of people's, it is most of what is refused.
+        reasons = sorted(catalog.reasons.items(), key=lambda counted: counted[0] == "not_dicom")
         print_table(
             ["refused", "files", "because"],
-            [[reason, f"{n:,}", REASONS[reason]] for reason, n in catalog.reasons.items()],
+            [[reason, f"{n:,}", REASONS[reason]] for reason, n in reasons],
             title="Not in the catalog",
             numbers=["files"],
         )
+    if "no_identifiers" in catalog.reasons:
+        say("no_identifiers: a folder of one series can still be opened: open_volume(FOLDER)")
     if list_refused:
         rows = catalog.refused().collect().iter_rows()
         print_table(["file", "reason", "detail"], [list(row) for row in rows])
@@ -134,8 +140,46 @@ def _print(catalog: Catalog, *, list_refused: bool) -> None:
         f"{counts['instances']:,} instances and {counts['refused']:,} refused; {told}",
         wrap=True,
     )
+    if unknown := _count_without_patient(catalog):
+        say(f"{unknown:,} exam{'s' * (unknown > 1)} without a patient: no study counts them")
     if catalog.reasons and not list_refused:
         say("The same command with --list-refused names each refused file")
+
+
+def _count_without_patient(catalog: Catalog) -> int:
+    """Return how many exams name no patient."""
+    import polars as pl
+
+    rows = catalog.series().filter(pl.col("patient_id").fill_null("") == "")
+    return int(rows.select(pl.col("exam_uid").n_unique()).collect(engine="streaming").item())
+
+
+def print_built(folder: Path) -> None:
+    """Print what a recipe made, and what comes next.
+
+    Parameters
+    ----------
+    folder
+        Folder of the recipe.
+    """
+    import polars as pl
+
+    from workbench.datasets import list_sites
+    from workbench.radiology.acquisitions import open_acquisitions
+    from workbench.site import SCANNED
+    from workbench.terminal import print_table, say
+
+    sites = list(list_sites(folder).values())
+    rows = []
+    for site in sites:
+        exams = ""
+        if site.archive["kind"] == "table":
+            exams = f"{open_acquisitions(site).rows.select(pl.len()).collect().item():,}"
+        rows.append([site.id, exams, str(site.path)])
+    print_table(["site", "rows", "declaration"], rows, title=f"Wrote {folder}", numbers=["rows"])
+    for site in sites[:1]:
+        scanned = site.archive["kind"] in SCANNED
+        say(f"Next: workbench {'scan' if scanned else 'run STUDY --site'} {site.path}")
 
 
 def _print_json(catalog: Catalog, *, list_refused: bool) -> None:

@@ -26,6 +26,7 @@ from workbench.errors import (
     REFUSALS,
     DefinitionError,
     DisclosureError,
+    ExecutionError,
     ReleaseError,
     UsageError,
     show,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from workbench.definition.parameters import Value
+    from workbench.running.run import Run
     from workbench.site import Site
     from workbench.study import Study
 
@@ -70,7 +72,6 @@ def release(
     from workbench import release as releases
     from workbench.exchange.manifest import ENVELOPE, MANIFEST
     from workbench.exchange.places import release_of
-    from workbench.running.run import open_run
     from workbench.study import read_study
     from workbench.terminal import print_checked, say
 
@@ -102,7 +103,7 @@ def release(
             )
             say(f"{place.id}: withdrawn. Send {out}")
             continue
-        finished = open_run(definition, place, values, runs=runs)
+        finished = _open_run(definition, place, values, runs, None)
         checked = releases.check_release(finished, definition, place)
         print_checked(checked, place.id, threshold=checked.offer.policy.threshold, tables=not quiet)
         if checked.verdict != "fail" and not yes:
@@ -128,10 +129,9 @@ def _preview(
     as_json: bool,
 ) -> None:
     from workbench.exchange.preview import preview_release
-    from workbench.running.run import open_run
     from workbench.terminal import print_json, print_preview
 
-    held = [open_run(study, place, values, runs=runs, sample=sample) for place in sites]
+    held = [_open_run(study, place, values, runs, sample) for place in sites]
     found = [preview_release(run, study, run.site) for run in held]
     if as_json:
         print_json([preview.document() for preview in found])
@@ -146,6 +146,35 @@ def _preview(
             where=", ".join(failed),
             todo="See the findings above",
         )
+
+
+def _open_run(
+    study: Study, site: Site, values: Mapping[str, Value], runs: Path, sample: int | None
+) -> Run:
+    """Open a run that has ended well; where only a sample of it was run, say so.
+
+    Raises
+    ------
+    ExecutionError
+        When there is no such run, or it did not end well.
+    """
+    from workbench.provenance import read_record
+    from workbench.running.run import name_run, open_run, run_id
+
+    run = name_run(study, site, values, runs, sample)
+    if sample is None and not run.folder.exists():
+        for folder in sorted(run.folder.parent.glob("*/")):
+            try:
+                ran = read_record(folder).sample
+            except ExecutionError:
+                continue
+            if ran is not None and folder.name == run_id(study, site, run.parameters, ran):
+                raise ExecutionError(
+                    f"Only a sample of {ran:,} patients was run: it can never be released",
+                    where=str(folder),
+                    todo=f"Add --dry-run --sample {ran} to look at it, or run without --sample",
+                )
+    return open_run(study, site, values, runs=runs, sample=sample)
 
 
 def verify(study: StudyFolder, as_json: Json = False) -> None:
@@ -268,7 +297,7 @@ def publish(
         ),
     ] = None,
 ) -> None:
-    """Serve the dashboard of a study on this machine, or write it as a file.
+    """Serve the dashboard of a study, or write it as a file.
 
     Of a folder of studies, their index is served. Exit code 9 if --static left out a study of such
     a folder that cannot be read.

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workbench.commands.archives import print_built
 from workbench.commands.options import Json
 from workbench.errors import SiteError, UsageError, WorkbenchError, show
 
 if TYPE_CHECKING:
-    from workbench.findings import Finding, Level
+    from workbench.findings import Finding
     from workbench.radiology.table_check import TableContents
     from workbench.site import Site
 
@@ -41,6 +42,7 @@ def datasets(
     if build:
         for name in build:
             build_dataset(folder, name, scale)
+            print_built(folder / name)
         return
     head = ["site", "name", "kind", "archive", "declaration"]
     rows = [
@@ -137,7 +139,7 @@ def site(
 
 
 def _write_new(folder: Path, kind: str, given: dict[str, str | None]) -> Site:
-    from workbench.definition.new_site import create_site, suggest_id
+    from workbench.definition.new_site import check_answers, create_site, suggest_id
 
     asked = {"id": suggest_id(folder), "name": folder.absolute().name, "country": "",
              "archive": "dicom"}  # fmt: skip
@@ -148,14 +150,33 @@ def _write_new(folder: Path, kind: str, given: dict[str, str | None]) -> Site:
             where="workbench site --new",
             todo=f"Add {' '.join(f'--{key} …' for key in lacking)}",
         )
-    questions = {"id": "Id (a-z, 0-9, _)", "name": "Name for people", "country": "Country",
+    questions = {"id": "Id (a-z, 0-9, _)", "name": "Name for people",
+                 "country": "Country, such as KG; Enter leaves it out",
                  "archive": "Folder of DICOM, table of exams, or address of a server"}  # fmt: skip
-    values = {
-        key: value if value is not None else typer.prompt(questions[key], default=asked[key])
-        for key, value in given.items()
-    }
-    values["archive"] = _from_here(values["archive"])
-    return create_site(folder, kind=kind, **values)
+    values = {"kind": kind} | {key: value for key, value in given.items() if value is not None}
+    if "archive" in values:
+        values["archive"] = _from_here(values["archive"])
+    if lacking:  # what is given already is refused before anything is asked
+        check_answers(values, folder)
+    for key in lacking:
+        values[key] = _ask(questions[key], asked[key], key, folder)
+    return create_site(folder, **values)
+
+
+def _ask(question: str, default: str, key: str, folder: Path) -> str:
+    """Ask until the answer can stand in a declaration, and return it."""
+    from workbench.definition.new_site import check_answers
+    from workbench.terminal import note
+
+    while True:
+        answer = str(typer.prompt(question, default=default, show_default=bool(default)))
+        answer = _from_here(answer) if key == "archive" else answer
+        try:
+            check_answers({key: answer}, folder)
+        except SiteError as error:
+            note(str(error))
+        else:
+            return answer
 
 
 def _from_here(typed: str) -> str:
@@ -180,8 +201,11 @@ def _check(place: Site) -> tuple[list[str], list[Finding]]:
         try:
             read_key(place.key_path)
         except WorkbenchError as error:
-            level: Level = "fail" if place.key_path.exists() else "review"
-            findings.append(Finding(level, "key", error.what, error.where, todo=error.todo))
+            if place.key_path.exists():
+                findings.append(Finding("fail", "key", error.what, error.where, todo=error.todo))
+            else:
+                what, todo = "There is no key yet", f"Make one: workbench key {place.path}"
+                findings.append(Finding("review", "key", what, "site.toml, key.file", todo=todo))
     held: list[str] = []
     if not any(finding.rule == "paths" for finding in findings):
         try:
@@ -318,6 +342,8 @@ def _key_state(place: Site) -> str:
 
     if place.key is None or place.key_path is None:
         return "none: nothing can be released"
+    if not place.key_path.exists():
+        return f"{place.key.file}: no key yet"
     try:
         key = read_key(place.key_path)
     except WorkbenchError as error:

@@ -90,6 +90,7 @@ def run(
 ) -> None:
     """Run a study at its sites; goes on where it stopped."""
     from workbench.archive.archive import open_archive
+    from workbench.radiology.table_check import validate_tables
     from workbench.running.parallel import run_sites
     from workbench.running.progress import Display, Event
     from workbench.study import read_study
@@ -101,6 +102,7 @@ def run(
     for place in sites:
         place.validate()
         open_archive(place)  # a column that is missing is named here, not in a notebook
+        validate_tables(place)
     say(f"Each run is kept in {runs.resolve() / definition.id}/SITE/RUN")
     ran: defaultdict[str, list[str]] = defaultdict(list)
     with Display() as display:
@@ -122,6 +124,11 @@ def run(
         print_table(["site", "run", "steps"], rows)
     for result in ended:
         print_quality(result)
+    if sample is not None and ended:
+        say(
+            f"A sample of {sample:,} patients: to be looked at with release --dry-run "
+            f"--sample {sample}, and never released"
+        )
     for result in ended if papermill else []:
         say(f"The same with papermill alone, {result.site.id}:")
         for step in steps:

@@ -47,7 +47,12 @@ def refusal(what: str, todo: str = "") -> PydanticCustomError:
     return PydanticCustomError("refused", "{what}", {"what": what, "todo": todo})
 
 
-def read_file(path: Path, error: type[WorkbenchError], limit: int = MAX_BYTES) -> bytes:
+def read_file(
+    path: Path,
+    error: type[WorkbenchError],
+    limit: int = MAX_BYTES,
+    absent: str = "Check the path",
+) -> bytes:
     """Return the bytes of a regular file of at most `limit` bytes.
 
     Raises
@@ -72,23 +77,32 @@ def read_file(path: Path, error: type[WorkbenchError], limit: int = MAX_BYTES) -
             content = file.read(limit + 1)
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "the path cannot be used"
-        raise error(
-            f"The file cannot be read: {reason}", where=where, todo="Check the path"
-        ) from None
+        raise error(f"The file cannot be read: {reason}", where=where, todo=absent) from None
     if len(content) > limit:
         raise error(f"The file is larger than {limit:,} bytes", where=where, todo="Make it smaller")
     return content
 
 
-def read_toml(path: Path, error: type[WorkbenchError]) -> dict[str, Any]:
+def read_toml(
+    path: Path, error: type[WorkbenchError], absent: str = "Check the path"
+) -> dict[str, Any]:
     """Read a TOML file under limits of size and nesting.
+
+    Parameters
+    ----------
+    path
+        The file.
+    error
+        Class of what is raised.
+    absent
+        What to do where there is no such file.
 
     Raises
     ------
     WorkbenchError
         Of the class `error`, naming what cannot be read.
     """
-    content = read_file(path, error)
+    content = read_file(path, error, absent=absent)
     where = show(str(path), 200)
     try:
         text = content.decode("utf-8")

@@ -12,9 +12,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from workbench.definition.archive_table import KINDS, TABLES
+from workbench.definition.declaration import validate
 from workbench.errors import SiteError, WorkbenchError, show
 from workbench.running.disk import require_outside_repository
-from workbench.site import Site, read_site
+from workbench.site import Site, SiteFile, read_site
 
 TEMPLATE = Path(__file__).parents[1] / "resources" / "site"
 FILES = ("site.toml", "card.md")
@@ -117,6 +118,38 @@ def create_site(
             todo="Name a folder that you may write to",
         ) from None
     return read_site(folder)
+
+
+def check_answers(answers: Mapping[str, str], folder: Path) -> None:
+    """Refuse what cannot stand in a site's declaration, before the others are known.
+
+    Parameters
+    ----------
+    answers
+        Some of the words that `create_site` takes.
+    folder
+        Folder of the site.
+
+    Raises
+    ------
+    SiteError
+        With every problem of them.
+
+    Examples
+    --------
+    >>> check_answers({"id": "my_lab", "archive": "exams.csv"}, Path("my_lab"))
+    >>> check_answers({"id": "My Lab"}, Path("my_lab"))
+    Traceback (most recent call last):
+    workbench.errors.SiteError: 'My Lab' cannot be a name
+      where: site.toml, site.id
+      do:    Use 1 to 64 of a-z, 0-9 and _, a letter first
+    """
+    stated = {"id": "site", "name": "Site", "kind": "real", **answers}
+    archive = stated.pop("archive", None)
+    stands_in = {"site": stated, "archive": {"kind": "idc"}}
+    validate(SiteFile, stands_in, "site.toml", SiteError)
+    if archive is not None:
+        name_archive(archive, folder)
 
 
 def name_archive(text: str, folder: Path) -> dict[str, str | int]:

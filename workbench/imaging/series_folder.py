@@ -58,13 +58,21 @@ def follow(path: str | Path) -> str:
 
 
 def refuse_nested(path: str | Path) -> None:
-    """Raise if images lie in the folders below a folder that holds none itself.
+    """Raise if a folder that holds no images is a catalog, or images lie in the folders below it.
 
     Raises
     ------
     ImageError
-        If they do; it says how many folders hold some.
+        If so; it says how many folders hold some.
     """
+    from workbench.catalog.record import CATALOG
+
+    if Path(path, CATALOG).is_file():
+        raise ImageError(
+            "This is a catalog, not a series",
+            where=show(os.fspath(path), 200),
+            todo="Write open_volume(open_catalog(folder).series_files(series_uid))",
+        )
     below = islice(os.walk(path), 1, LOOKED_AT + 1)
     found = sum(
         any(_is_dicom(Path(folder, name)) for name in sorted(names)[:FILES_EACH])

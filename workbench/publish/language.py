@@ -220,6 +220,20 @@ class Words:
         spread = self.between(cell.low, cell.high, write)
         return spread if spread == write(cell.value) else f"{write(cell.value)} ({spread})"
 
+    def placed(self, cell: Cell, write: Callable[[float], str] | None = None) -> str:
+        """Return a percentile as `spelt` does; its interval alone if over half as wide as it.
+
+        Its place within so wide a bin is a guess.
+
+        Examples
+        --------
+        >>> Words("en").placed(Cell(6.22, 6, 24)), Words("en").placed(Cell(6.41, 6, 8))
+        ('6–24', '6.41 (6–8)')
+        """
+        bounded = math.isfinite(cell.low) or math.isfinite(cell.high)
+        wide = bounded and cell.high - cell.low > abs(cell.value) / 2
+        return self.between(cell.low, cell.high, write) if wide else self.spelt(cell, write)
+
     def rule(self, cell: Cell, threshold: int) -> str:
         """Return why a figure is not exact, or not told; "" if it is exact.
 

@@ -28,6 +28,8 @@ FEWEST_FACILITIES = 10
 """Below so many there is no level (ICRP 135, paragraph 78)."""
 MOST = 6
 """Kinds of exams in one figure."""
+NAMED = 6
+"""Facilities that are named above their level; the table tells of all."""
 FEWEST_EXAMS = 20
 """A facility of fewer exams tells no median (ICRP 135, paragraph 76)."""
 
@@ -73,6 +75,27 @@ class Levels:
     middle: Cell
     national: float = math.nan
     against: Cell = ABSENT
+
+    @property
+    def compared(self) -> Cell:
+        """The level that a facility is held against: of all sites where one of them is read."""
+        return self.against if self.against.shown else self.level
+
+    def side(self, facility: Facility) -> str:
+        """Return on which side of the level a facility lies; "" if there is no level.
+
+        Returns
+        -------
+        str
+            "above" or "below" if the intervals of median and level have no number in common,
+            else "unsure".
+        """
+        level, median = self.compared, facility.median
+        if not level.shown:
+            return ""
+        if median.low > level.high:
+            return "above"
+        return "below" if median.high < level.low else "unsure"
 
 
 def percentile(cells: Sequence[Cell], part: float) -> Cell:
@@ -219,7 +242,7 @@ def read_levels(section: Section, scope: Scope) -> Reading:
     return Reading(
         figure="dots",
         axis=capital(value or words.listed((scope.say("median_each"), unit))),
-        second_axis=scope.title(name),
+        second_axis=scope.say("facility"),
         sentences=_sentences(drawn, scope),
         cells=(*told, *[SUPPRESSED] * hidden),
         head=_head(kind, found, scope),
@@ -235,15 +258,17 @@ def _each(
     """Return the table of every facility: title, head and body."""
     words = scope.words
     head = (
-        words.listed(map(scope.title, section.dimensions)),
+        words.listed((scope.title(section.dimensions[0]), scope.say("facility"))),
         capital(scope.measure("exams")),
         capital(scope.measure("median")),
+        *beside(scope.say("side"), scope)[-1:],
     )
     lines = tuple(
         (
             Entry(words.listed((levels.label, f.label))),
             entry(f.exams, words),
             entry(f.median, words, unit=scope.unit),
+            Entry(scope.say(f"side_{side}") if (side := levels.side(f)) else "–"),
         )
         for levels in drawn
         for f in levels.facilities
@@ -291,10 +316,28 @@ def _line(levels: Levels, found: Sequence[Levels], scope: Scope) -> tuple[Entry,
     )
 
 
+def above(drawn: Sequence[Levels], scope: Scope) -> list[str]:
+    """Say which facilities lie above their level whatever was rounded or suppressed."""
+    words = scope.words
+    if not any(levels.compared.shown for levels in drawn):
+        return []
+    parts, left = [], NAMED
+    for levels in drawn:
+        high = [f.label for f in reversed(levels.facilities) if levels.side(f) == "above"]
+        if named := high[: max(left, 0)]:
+            parts.append(f"{levels.label} – {'; '.join(named)}")
+        left -= len(high)
+    if left < 0:
+        parts.append(scope.say("n_more", n=words.number(-left)))
+    level = scope.say("level_of_all" if scope.chosen else "line_level")
+    key = "read_above" if parts else "read_none_above"
+    return [scope.say(key, level=level, parts="; ".join(parts))]
+
+
 def _sentences(drawn: Sequence[Levels], scope: Scope) -> tuple[str, ...]:
     words = scope.words
     unit = f" {scope.unit_words(scope.unit)}".rstrip()
-    said, hidden, national, together = [], [], [], []
+    said, hidden, national, together = above(drawn, scope), [], [], []
     for levels in drawn:
         given = {
             "label": levels.label,

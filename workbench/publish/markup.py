@@ -62,6 +62,12 @@ def assured(line: str, link: str) -> str:
     return f'<p class="wb-assured">{escape(line)} <a href="#how-sure">{escape(link)}</a></p>'
 
 
+def contents(label: str, titles: Mapping[str, str]) -> str:
+    """Return the way to each question of the page: its title by the name of its section."""
+    items = (f'<li><a href="#{escape(n)}">{escape(t)}</a></li>' for n, t in titles.items())
+    return f'<nav class="wb-contents" aria-label="{escape(label)}"><ul>{"".join(items)}</ul></nav>'
+
+
 def panel(title: str, parts: Iterable[str], name: str) -> str:
     """Return a part of the page that answers no question of the study."""
     return (

@@ -71,7 +71,10 @@ class Curve:
         return Cell(min(max(float(found.estimate), low), high), low, high, "estimated")
 
     def within(self, time: float) -> Cell:
-        """Return the share that has had the event by a time; between its neighbours if no edge."""
+        """Return the share that has had the event by a time; between its neighbours if no edge.
+
+        Beyond the last edge no value is told: the curve ends there, its share is the least.
+        """
         if not self.points:
             return SUPPRESSED if self.exams.how == "suppressed" else ABSENT
         start = Cell(1.0, 1.0, 1.0)
@@ -80,10 +83,10 @@ class Curve:
         left = right if edges[right] == time else right - 1
         before, after = points[left], points[right]
         value = before.value
-        if left < right:
-            width = edges[right] - edges[left]
-            part = (time - edges[left]) / width if math.isfinite(width) else 0.0
-            value += (after.value - before.value) * part
+        if left < right:  # the width is infinite, and so no part of it known, beyond the last edge
+            part = (time - edges[left]) / (edges[right] - edges[left])
+            ends = math.isinf(edges[right])
+            value = math.nan if ends else value + (after.value - before.value) * part
         return Cell(1 - value, 1 - before.high, 1 - after.low, "estimated")
 
 
@@ -285,7 +288,7 @@ def _head(section: Section, scope: Scope) -> tuple[str, ...]:
 def _line(line: Sequence[Curve], section: Section, scope: Scope) -> tuple[Entry, ...]:
     words = scope.words
     times = [_time_entry(c.reached(q), scope) for q in (0.5, 0.9) for c in line]
-    shares = [entry(c.within(t), words, words.percent) for t in section.within for c in line]
+    shares = [_share_entry(c.within(t), scope) for t in section.within for c in line]
     return (Entry(line[0].label), entry(line[0].exams, words), *times, *shares)
 
 
@@ -295,6 +298,22 @@ def _time_entry(cell: Cell, scope: Scope) -> Entry:
     if cell.how == "estimated" and not cell.shown and cell.low > 0:
         return Entry(scope.words.between(cell.low, cell.high, write), cell=cell, unit=scope.unit)
     return entry(cell, scope.words, write, unit=scope.unit)
+
+
+def _share_entry(cell: Cell, scope: Scope) -> Entry:
+    """Return a share, or the least that it is where the curve ends before the time."""
+    if cell.shown or not (text := _share(cell, scope)):
+        return entry(cell, scope.words, scope.words.percent)
+    return Entry(text, cell=cell, unit="%", share=True)
+
+
+def _share(cell: Cell, scope: Scope) -> str:
+    """Return a share, or the least that it is, as it is written in a sentence; "" if untold."""
+    words = scope.words
+    if cell.shown:
+        return words.spelt(cell, words.percent)
+    known = cell.how == "estimated" and cell.low > 0
+    return words.between(cell.low, math.inf, words.percent) if known else ""
 
 
 def _write(scope: Scope) -> Callable[[float], str]:
@@ -313,15 +332,15 @@ def _sentences(lines: Sequence[Sequence[Curve]], section: Section, scope: Scope)
     def parts(curve: Curve) -> list[str]:
         asked = {q: curve.reached(part) for q, part in (("median", 0.5), ("p90", 0.9))}
         told = [
-            f"{scope.say(q)} {words.spelt(c, _write(scope))}{unit}"
+            f"{scope.say(q)} {words.placed(c, _write(scope))}{unit}"
             for q, c in asked.items()
             if c.shown
         ]
         shares = [(time, curve.within(time)) for time in section.within]
         told += [
-            f"{scope.say('within', time=_time(t, scope))} {words.spelt(c, words.percent)}"
+            f"{scope.say('within', time=_time(t, scope))} {_share(c, scope)}"
             for t, c in shares
-            if c.shown
+            if _share(c, scope)
         ]
         return told
 
@@ -333,12 +352,13 @@ def _sentences(lines: Sequence[Sequence[Curve]], section: Section, scope: Scope)
     ordered = sorted((cell for _, cell in medians), key=lambda cell: cell.value) or [ABSENT]
     low, high = ordered[0], ordered[-1]
     if 1 < len(medians) <= _LISTED:
-        listed = (f"{group} {words.spelt(cell, _write(scope))}{unit}" for group, cell in medians)
+        listed = (f"{group} {words.placed(cell, _write(scope))}{unit}" for group, cell in medians)
         said.append(scope.say("read_medians", parts=words.listed(listed)))
     elif len(medians) > 1 and low.high <= high.low:
         named = {cell: group for group, cell in medians}
-        given = {"best": named[low], "short": words.spelt(low, _write(scope)), "worst": named[high]}
-        given |= {"long": words.spelt(high, _write(scope)), "unit": unit}
+        given = {"best": named[low], "worst": named[high], "unit": unit}
+        given |= {"short": words.placed(low, _write(scope))}
+        given |= {"long": words.placed(high, _write(scope))}
         said.append(capital(scope.say("read_curves", **given)))
     for told in together:
         said += against(scope, told)

@@ -320,7 +320,9 @@ def _tested(series: Sequence[Series], section: Section, scope: Scope) -> list[st
             n = scope.say("n_of", n=words.spelt(Cell(value, low, high)), of=of)
             parts.append(f"{one.label or scope.say('all_together')} {n}")
     months, level = words.number(section.hold_out or 0), words.points(TOLD)
-    said = scope.say("read_tested", months=months, level=level, parts=words.listed(parts))
+    expected = words.number(round((section.hold_out or 0) * TOLD))
+    given = {"months": months, "level": level, "expected": expected}
+    said = scope.say("read_tested", parts=words.listed(parts), **given)
     return [said] if parts else []
 
 

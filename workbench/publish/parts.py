@@ -35,7 +35,7 @@ def header_html(content: Content, language: str = "en") -> str:
     -------
     str
         HTML: study and question, the answer in a sentence and what it does not say, sites and n,
-        suppressed numbers, dates, and in one line how sure they are.
+        suppressed numbers, dates, in one line how sure they are, and a link to each question.
     """
     words = speak(language)
     parts = [markup.study_title(content.study, language)]
@@ -50,6 +50,10 @@ def header_html(content: Content, language: str = "en") -> str:
     parts.append(markup.limits(limits.get(language, limits.get("en", ""))))
     parts.append(markup.facts(_facts(content, language)))
     parts.append(markup.assured(status_line(content, words), words.say("how_sure")))
+    if not content.empty:
+        sections = content.study.sections
+        titles = {s.id: s.title.get(language, s.title["en"]) for s in sections}
+        parts.append(markup.contents(words.say("contents"), titles))
     return markup.page(parts, language)
 
 

@@ -127,13 +127,13 @@ def read_quantiles(
     """Say where each quantile lies, of all exams or of those with one label."""
     words = scope.words
     unit = f" {scope.unit_words(scope.unit)}".rstrip()
-    parts = words.listed(f"{q.label} {words.spelt(q.cell)}{unit}" for q in quantiles)
+    parts = words.listed(f"{q.label} {words.placed(q.cell)}{unit}" for q in quantiles)
     if not parts:
         return ()
     key, of = ("read_quantiles", "") if code == ALL else ("read_quantiles_of", code)
     said = scope.say(key, of=scope.label(dimension, of) if of else "", parts=parts)
     cells = {q.label: scope.pooled.cell(q.name, **{dimension: code}) for q in quantiles}
-    everywhere = [f"{n} {words.spelt(cell)}{unit}" for n, cell in cells.items() if cell.shown]
+    everywhere = [f"{n} {words.placed(cell)}{unit}" for n, cell in cells.items() if cell.shown]
     return (said, *against(scope, everywhere))
 
 

@@ -2,7 +2,10 @@
 
 A table of the site's may hold them; of DICOM files they are made from the catalog: the first and
 the last time of an exam on a device, and the CTDIvol that its images state, unless a dose report
-says what it was.
+says what it was. An exam that left a dose report and no image was done as well, and is a row here:
+so sites that send reports alone take part. It is none of `write_exams`, which counts images, and
+acquisitions of DICOM files may therefore hold more exams. All other objects that are derived from
+images make no row.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from workbench.archive.archive import KEYWORDS, open_archive
+from workbench.archive.sample import keep_sample
 from workbench.archive.table_file import locate_table, open_table_file, refusing
 from workbench.catalog.catalog import open_site_catalog
 from workbench.dicom.rows import read_age
@@ -94,7 +98,8 @@ def open_acquisitions(site: Site | Path | str) -> Acquisitions:
     site
         A Site, or the path of a `site.toml`. An archive of kind "table" at level "exam" is read
         itself; one that is scanned, by its catalog, and its dose reports are read; any other by
-        its series, without times.
+        its series, without times. The environment variable WORKBENCH_SAMPLE, if set, limits all
+        of them to the patients of `open_archive`.
 
     Returns
     -------
@@ -114,7 +119,7 @@ def open_acquisitions(site: Site | Path | str) -> Acquisitions:
     declared: Mapping[str, Any] = site.archive
     kind = declared.get("kind")
     if kind == "table" and declared.get("level") == "exam":
-        return _from_table(declared, Path(site.folder))
+        return _from_table(site)
     if kind in SCANNED:
         return _from_scanned(site)
     return _from_series(open_archive(site).series())
@@ -149,8 +154,9 @@ def place_in_calendar(acquisitions: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _from_table(declared: Mapping[str, Any], folder: Path) -> Acquisitions:
-    path = locate_table(declared.get("path"), folder)
+def _from_table(site: Site) -> Acquisitions:
+    declared = site.archive
+    path = locate_table(declared.get("path"), Path(site.folder))
     raw, _ = open_table_file(path)
     with refusing(path):
         schema = raw.collect_schema()
@@ -158,7 +164,7 @@ def _from_table(declared: Mapping[str, Any], folder: Path) -> Acquisitions:
     wanted = pl.Schema({**COLUMNS, **dict.fromkeys(SIZES, _NUMBER)})
     names = {ours: (str(named.get(ours)), ours, str(KEYWORDS.get(ours))) for ours in wanted}
     theirs = {ours: next((n for n in each if n in schema), ours) for ours, each in names.items()}
-    rows = read_columns(raw, wanted, path, theirs)
+    rows = keep_sample(read_columns(raw, wanted, path, theirs), site)
     faults = find_size_faults(rows)
     held = rows.collect_schema()
     missing = tuple(name for name in COLUMNS if name not in held)
@@ -181,13 +187,15 @@ def _from_scanned(site: Site) -> Acquisitions:
     """Return what images say, and of exams with a dose report what that says."""
     catalog = open_site_catalog(site.archive, Path(site.folder))
     # Few rows of many images: read once, not at each look.
-    rows = _from_catalog(catalog.instances()).collect(engine="streaming").lazy()
+    images = keep_sample(catalog.instances(), site)
+    rows = _from_catalog(images).collect(engine="streaming").lazy()
     faults = find_catalog_faults(catalog)
     if catalog.modalities.get("SR"):
         tables = read_dose_reports(open_archive(site), images=False)
         rows, faults = use_dose_reports(rows, tables), pl.concat([faults, tables.faults])
+    kept = keep_sample(faults.lazy(), site).collect()
     stated = rows.select(pl.all().count()).collect().row(0, named=True)
-    return Acquisitions(rows, tuple(name for name in COLUMNS if not stated[name]), faults)
+    return Acquisitions(rows, tuple(name for name in COLUMNS if not stated[name]), kept)
 
 
 def _from_catalog(instances: pl.LazyFrame) -> pl.LazyFrame:

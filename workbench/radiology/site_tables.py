@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from workbench.archive.sample import keep_sample
 from workbench.archive.table_file import locate_table, name_of, open_table_file, refusing
 from workbench.errors import SiteError, show, suggest
 from workbench.radiology.opening_hours import HOURS
-from workbench.unreadable import HEADER, UnreadableError
+from workbench.unreadable import HEADER, TYPES, WRITE, UnreadableError, read_told
 
 if TYPE_CHECKING:
     from workbench.site import Site
@@ -53,7 +54,9 @@ _STAND_IN = {*_NAMES, "station", "device_serial", "installed_date", "retired_dat
 """Columns that are empty where a table lacks them; the absence of any other says something."""
 NEEDED = {"reports": ("exam_uid", "patient_id"), "protocols": ("name", "protocol")}
 """Key of `[tables]` -> columns without which its table says nothing."""
-_ZONED = r":\d\d(?:[.,]\d+)?\s*(?:[zZ]|[+-]\d\d:?(?:\d\d)?)\s*$"
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_MOMENT = rf"^{_DAY}(?:[T ][0-9]{{2}}:[0-9]{{2}}(?::[0-9]{{2}}(?:\.[0-9]+)?)?)?$"
+"""A date, or a date and a time, of ISO 8601; what a zone follows is no wall clock."""
 
 
 def open_register(site: Site | Path | str) -> pl.LazyFrame:
@@ -89,14 +92,15 @@ def open_reports(site: Site | Path | str) -> pl.LazyFrame:
     -------
     polars.LazyFrame
         Columns of `REPORTS` that are there, never a text of a report; no rows where the site
-        declares no reports.
+        declares no reports. The environment variable WORKBENCH_SAMPLE, if set, limits them to the
+        patients of `open_archive`.
 
     Raises
     ------
     SiteError
         If exam or patient is missing as a column, or one cannot be what its name says.
     """
-    return open_known(site, "reports", REPORTS)
+    return keep_sample(open_known(site, "reports", REPORTS), site)
 
 
 def open_table(site: Site | Path | str, name: str) -> pl.LazyFrame:
@@ -228,9 +232,9 @@ def naming(name: str) -> Iterator[None]:
     except SiteError as error:
         if error.what.startswith("[tables] "):
             raise
-        raise SiteError(
-            f"[tables] {name}: {error.what}", where=error.where, todo=error.todo
-        ) from None
+        # A run tells what it may of a notebook's error: the same is to be done in both places.
+        todo = read_told(error.what)[1] or error.todo
+        raise SiteError(f"[tables] {name}: {error.what}", where=error.where, todo=todo) from None
 
 
 def _read_site(site: Site | Path | str) -> Site:
@@ -262,11 +266,8 @@ def _read(ours: str, theirs: str, stored: pl.DataType, kind: pl.DataType) -> pl.
         _TIME: isinstance(stored, pl.Datetime) and stored.time_zone is None,
     }
     parsed = {
-        # Of a text with a zone polars would raise; it is told as any other that cannot be read.
-        _TIME: pl.when(~column.str.contains(_ZONED))
-        .then(column)
-        .str.to_datetime(time_unit="us", strict=False),
-        _DATE: column.str.to_date(strict=False),
+        _TIME: _read_time(column),
+        _DATE: _read_date(column),
         _TRUTH: column.str.to_lowercase().replace_strict(
             ["true", "1", "false", "0"], [True, True, False, False], default=None
         ),
@@ -282,8 +283,21 @@ def _read(ours: str, theirs: str, stored: pl.DataType, kind: pl.DataType) -> pl.
     raise SiteError(
         f"A column of {stored.base_type()} cannot be {ours!r}",
         where=f"column {show(theirs)}",
-        todo="Store numbers as numbers and times as local wall clock without a zone",
+        todo=TYPES,
     )
+
+
+def _read_date(text: pl.Expr) -> pl.Expr:
+    """Read a date of ISO 8601 alone: of 03/04/2024 nobody knows which is the month."""
+    iso = pl.when(text.str.contains(f"^{_DAY}$")).then(text)
+    return iso.str.to_date("%Y-%m-%d", strict=False)
+
+
+def _read_time(text: pl.Expr) -> pl.Expr:
+    iso = pl.when(text.str.contains(_MOMENT)).then(text).str.replace(" ", "T", literal=True)
+    forms = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M")
+    times = [iso.str.to_datetime(form, time_unit="us", strict=False) for form in forms]
+    return pl.coalesce(*times, _read_date(text).cast(_TIME))
 
 
 def _require_readable(
@@ -297,7 +311,7 @@ def _require_readable(
         for ours, (theirs, read) in checked.items()
     }
     with refusing(path):
-        found = raw.select(b.arg_max().alias(f"at {n}") for n, b in bad.items())
+        found = raw.select(b.arg_true().first().alias(f"at {n}") for n, b in bad.items())
         count = raw.select(b.sum().alias(n) for n, b in bad.items())
         first, counted = pl.collect_all([found, count])
     for ours, rows in counted.row(0, named=True).items():
@@ -306,5 +320,5 @@ def _require_readable(
                 f"{rows:,} value{'s' * (rows > 1)} of column {ours} cannot be read; "
                 f"the first is in row {first['at ' + ours].item() + 1:,}",
                 where=name_of(path),
-                todo="Write numbers with a point, and times as 2024-03-01T08:30:00, without a zone",
+                todo=WRITE,
             )

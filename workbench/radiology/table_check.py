@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SCHEMAS = {"devices": REGISTER, "protocols": NAMES, "reports": REPORTS}
 """Key of `[tables]` -> the columns that are understood."""
+READ_WHOLE = 64_000_000
+"""Bytes of all tables of a site up to which they are read whole before a run."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,31 @@ def read_contents(site: Site, name: str) -> TableContents:
     understood = tuple(column for column in wanted if stated.get(column))
     missing = tuple(column for column in wanted if column not in understood)
     return TableContents(rows, understood, missing, sum(column not in wanted for column in held))
+
+
+def validate_tables(site: Site) -> None:
+    """Refuse a site whose tables a study could not read, before its first step runs.
+
+    Tables of no more than `READ_WHOLE` bytes together are read whole; of larger ones only that
+    their columns can be what their names say. Tables that are not in `SCHEMAS` are left alone.
+
+    Parameters
+    ----------
+    site
+        The site.
+
+    Raises
+    ------
+    SiteError
+        With what `read_contents` says of the first that cannot be read.
+    """
+    known = {name: path for name, path in site.tables.items() if name in SCHEMAS}
+    small = sum(path.stat().st_size for path in known.values() if path.is_file()) <= READ_WHOLE
+    for name in known:
+        if small:
+            read_contents(site, name)
+        else:
+            open_known(site, name, SCHEMAS[name])
 
 
 def _check_devices(register: pl.LazyFrame) -> None:

@@ -133,7 +133,8 @@ def run_id(study: Study, site: Site, values: Mapping[str, Value], sample: int | 
     """Return the name of a run: the same study, site and parameters give the same.
 
     What study and site contain is not part of it, but of the keys of the steps: a changed notebook
-    goes on in the same folder.
+    goes on in the same folder, and so does a copy of a site that keeps its id: a copy needs an id
+    of its own, or another folder of runs.
     """
     return digest_value([study.id, site.id, dict(values), sample])[:12]
 

@@ -63,8 +63,6 @@ class Drawing:
         Number of a segment to its name.
     codes : dict of int to list of str
         Number of a segment to value, scheme and meaning of its code.
-    frames_of_reference : frozenset of str
-        UIDs of the frames of reference that positions are given in.
     draw : callable
         Yields, for the number of a segment, slices and where it lies on them.
     facts : dict of str to dict
@@ -74,7 +72,6 @@ class Drawing:
     modality: str
     names: dict[int, str]
     codes: dict[int, list[str]]
-    frames_of_reference: frozenset[str]
     draw: Callable[[int], Iterator[tuple[int, Mask]]]
     facts: dict[str, dict[int, Any]]
 
@@ -87,6 +84,7 @@ def draw_file(
     *,
     threshold: float,
     resample: bool,
+    require_frame: Callable[[str, frozenset[str]], None] | None = None,
 ) -> Drawing:
     """Read a file, and say how its segments are drawn on a volume.
 
@@ -100,6 +98,9 @@ def draw_file(
         Slices, rows and columns of the volume.
     names, threshold, resample
         As of `open_segmentation`.
+    require_frame
+        Called before any grid is compared, with "SEG" or "RTSTRUCT" and the UIDs of the frames of
+        reference that positions are given in; refuses what is counted from elsewhere.
 
     Raises
     ------
@@ -116,6 +117,9 @@ def draw_file(
         with about("the RTSTRUCT"), _reading():
             regions = read_regions(dataset)
         chosen = _choose(_number(regions), names)
+        if require_frame:
+            drawn = [region for region in chosen.values() if region.contours]
+            require_frame("RTSTRUCT", frozenset(region.frame_uid for region in drawn))
         return _draw_regions(chosen, affine, shape, resample=resample)
     if sop_class not in SEGMENTATIONS:
         raise ImageError(
@@ -126,9 +130,11 @@ def draw_file(
     with about("the SEG"), _reading():
         frames = read_segment_frames(dataset)
     wanted = _choose(frames.names, names)
+    if require_frame:
+        require_frame("SEG", frozenset([uid]))
     store = Store(path, frames, wanted, threshold)
     with about("the SEG"):
-        return _draw_segments(store, uid, affine, shape, resample=resample)
+        return _draw_segments(store, affine, shape, resample=resample)
 
 
 @contextmanager
@@ -231,7 +237,6 @@ def _draw_regions(
         "RTSTRUCT",
         {n: region.name for n, region in drawn.items()},
         {n: region.code for n, region in drawn.items() if region.code},
-        frozenset(region.frame_uid for region in drawn.values()),
         draw,
         {
             "outside": outside,
@@ -285,7 +290,7 @@ class Store:
 
 
 def _draw_segments(
-    store: Store, uid: str, affine: NDArray[np.float64], shape: Shape, *, resample: bool
+    store: Store, affine: NDArray[np.float64], shape: Shape, *, resample: bool
 ) -> Drawing:
     frames, names = store.frames, store.names
     placements = place(frames.affines, frames.shape, affine)
@@ -311,7 +316,7 @@ def _draw_segments(
         n: count_outside(frames.affines[frames.of(n)], frames.shape, affine, shape) for n in names
     }
     codes = {n: code for n, code in frames.codes.items() if n in names}
-    return Drawing("SEG", names, codes, frozenset([uid]), draw, {"outside": outside})
+    return Drawing("SEG", names, codes, draw, {"outside": outside})
 
 
 def _repeated(values: Iterable[object]) -> bool:

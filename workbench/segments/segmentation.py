@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,16 +100,17 @@ def open_segmentation(
         )
     affine = affine_of(like)
     shape = like.sizes["z"], like.sizes["y"], like.sizes["x"]
-    drawing = draw_file(files[0], affine, shape, names, threshold=threshold, resample=resample)
-    if check_frame:
-        _require_frame(drawing, like)
+    drawing = draw_file(
+        files[0], affine, shape, names, threshold=threshold, resample=resample,
+        require_frame=partial(_require_frame, like) if check_frame else None,
+    )  # fmt: skip
     if overlap == "channel":
         return _array(_stack(drawing, shape), drawing, like)
     with about(f"the {drawing.modality}"):
         return _array(_merge(drawing, shape), drawing, like)
 
 
-def _require_frame(drawing: Drawing, like: xr.DataArray) -> None:
+def _require_frame(like: xr.DataArray, modality: str, uids: frozenset[str]) -> None:
     """Refuse a segmentation whose positions are counted from elsewhere than the volume's.
 
     Raises
@@ -123,10 +125,10 @@ def _require_frame(drawing: Drawing, like: xr.DataArray) -> None:
             where='attrs["frame_of_reference"] of like=',
             todo="Pass check_frame=False if you know that the segmentation was made on it",
         )
-    if any(frame_name(uid) != stated for uid in drawing.frames_of_reference):
+    if any(frame_name(uid) != stated for uid in uids):
         raise ImageError(
             "The segmentation is in another frame of reference than the volume",
-            where=f"the {drawing.modality}",
+            where=f"the {modality}",
             todo="Give the series that it was made on as like=",
         )
 
