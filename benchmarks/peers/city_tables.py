@@ -27,7 +27,7 @@ LIMITS = {
 }
 SCAN_CM = (1, 2000)
 """Lengths that DLP over CTDIvol can be."""
-NEVER = ("unreadable_file", "not_a_number", "unknown_unit")
+NEVER = ("unreadable_file", "duplicate_file", "not_a_number", "unknown_unit")
 """Rules of files and dose reports: a table breaks none of them."""
 ONE_ROW = ("exam_uid", "modality", "station", "device_serial")
 ELEMENTS = {
