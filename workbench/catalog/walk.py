@@ -35,7 +35,7 @@ LISTING = pl.Schema(
 """Columns of a listing; `reason` is null for a file to be read, else `LINK` or one of `REASONS`."""
 LINK = "link"
 """Stands in `reason` for a link to what is listed by its own name."""
-CHUNK = 200_000
+CHUNK = 225_000
 """Most entries that are held in memory."""
 SHARED, SOME = 64, 32_768
 """Folders from which on a crew walks them, and entries that one process returns at once."""
