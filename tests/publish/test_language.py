@@ -18,8 +18,7 @@ from workbench.publish.parts import header_html, section_html
 from workbench.publish.readings import read
 
 FOLDER = Path(workbench.publish.__path__[0])
-OFFER = FOLDER.parent / "exchange/offer.py"  # a release says in all languages what it lacks
-SOURCE = "".join(p.read_text() for p in (*FOLDER.glob("*.py"), OFFER))
+SOURCE = "".join(p.read_text() for p in FOLDER.glob("*.py"))
 REFUSED = re.compile(r'RefusedError\(\s*"([a-z_]+)"')
 MADE = ("status_", "count_", "of_", "n_", "figure_", "legend_", "unit_", "verdict_", "keys_")
 MADE += ("refused_", "how_", "file_", "outcome_", "read_target_", "side_")

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.radiology.declared import SITE
 from workbench.archive.site_scan import scan_site
 from workbench.errors import SiteError
 from workbench.radiology.acquisitions import COLUMNS, FROM_CATALOG, open_acquisitions
@@ -18,14 +19,6 @@ from workbench.radiology.site_tables import open_reports, open_table
 from workbench.site import read_site
 
 AT = dt.datetime.combine(dt.date(2023, 5, 2), dt.time(9))
-SITE = """
-[site]
-id = "a_site"
-name = "A site"
-kind = "pretend"
-
-[archive]
-"""
 
 
 def _site(folder: Path, archive: str, tables: str = "") -> Path:

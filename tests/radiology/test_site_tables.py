@@ -8,16 +8,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.radiology.declared import SITE
 from workbench.errors import SiteError
 from workbench.radiology.site_tables import REGISTER, REPORTS, open_register, open_reports
 
-SITE = """
-[site]
-id = "a_site"
-name = "A site"
-kind = "pretend"
-
-[archive]
+DECLARED = f"""{SITE}
 kind = "table"
 path = "exams.parquet"
 level = "exam"
@@ -32,7 +27,7 @@ DEVICES = {
 
 def _site(folder: Path, tables: str = "") -> Path:
     path = folder / "site.toml"
-    path.write_text(SITE + tables, encoding="utf-8")
+    path.write_text(DECLARED + tables, encoding="utf-8")
     return path
 
 

@@ -7,19 +7,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.radiology.declared import SITE
 from workbench.errors import SiteError
 from workbench.radiology import table_check
 from workbench.radiology.opening_hours import HOURS
 from workbench.radiology.table_check import SCHEMAS, read_contents, validate_tables
 from workbench.site import Site, read_site
 
-SITE = """
-[site]
-id = "a_site"
-name = "A site"
-kind = "pretend"
-
-[archive]
+DECLARED = f"""{SITE}
 kind = "table"
 path = "exams.parquet"
 
@@ -29,7 +24,7 @@ path = "exams.parquet"
 
 def _declare(folder: Path, name: str, table: pl.DataFrame) -> Site:
     table.write_parquet(folder / "t.parquet", compression="uncompressed")
-    (folder / "site.toml").write_text(f'{SITE}{name} = "t.parquet"\n')
+    (folder / "site.toml").write_text(f'{DECLARED}{name} = "t.parquet"\n')
     return read_site(folder)
 
 

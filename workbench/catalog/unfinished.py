@@ -18,11 +18,7 @@ import polars as pl
 
 from workbench.catalog.listing import IDENTITY, Changes
 from workbench.catalog.part import ENTRIES, Part, list_parts
-from workbench.catalog.record import (
-    CATALOG,
-    columns_text,
-    named_tables,
-)
+from workbench.catalog.record import CATALOG, columns_text, named_tables
 from workbench.catalog.table import TABLES, count_rows, read_digest, read_table, scan_tables
 from workbench.catalog.walk import file_of
 from workbench.dicom.columns import REFUSED_SCHEMA

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.commands.archives import print_built
+from workbench.commands.built import print_built
 from workbench.commands.options import Json
 from workbench.errors import SiteError, UsageError, WorkbenchError, show
 

@@ -12,11 +12,17 @@ from workbench.disclosure.policy import Policy
 from workbench.errors import ReleaseError, show, suggest
 from workbench.exchange.conformance import require_declared
 from workbench.provenance import RunRecord, read_record
-from workbench.publish.language import LANGUAGES, say
 from workbench.site import Site
 from workbench.study import Study
 from workbench.summaries.summary import Summary
 from workbench.summaries.table import parse_summary
+
+NOTHING_HELD = {
+    "en": "The site holds nothing that this table is made of.",
+    "ru": "У площадки нет данных для этой таблицы.",
+    "zh": "该站点没有此表所需的数据。",
+}
+"""Why a table without an exam is not answered: signed words of a release, not those of a page."""
 
 
 class HasFolder(Protocol):
@@ -115,7 +121,7 @@ def read_offer(run: HasFolder | Path, study: Study, site: Site, *, sample: bool 
         require_declared(summary, output, exact=True)
         public = all(dimension.zeros == "public" for dimension in summary.dimensions)
         if public and not int(summary.data["exams"].max()):  # zeros would pass for a finding
-            not_answered[output.name] = {code: say("nothing_held", code) for code in LANGUAGES}
+            not_answered[output.name] = NOTHING_HELD
             continue
         summaries[output.name] = summary
     if not summaries:
