@@ -1,4 +1,4 @@
-"""Run a program with some packages out of reach, and measure the memory of all it starts."""
+"""Run a program with some packages out of reach; measure what it starts, and see it end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -66,6 +67,27 @@ class Watch(threading.Thread):
         except psutil.NoSuchProcess:
             pass
         return total
+
+
+def all_gone(processes: list[psutil.Process], seconds: float) -> bool:
+    """Return whether processes end within some seconds.
+
+    One whose parent is gone stays in the list, ended, until the machine's first process has
+    looked; where that is a program of its own, it never does.
+    """
+    end = time.monotonic() + seconds
+    while not all(_ended(process) for process in processes):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _ended(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def run_measured(command: list[str], cwd: Path, env: dict[str, str]) -> tuple[str, int]:

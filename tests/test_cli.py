@@ -18,6 +18,7 @@ import polars as pl
 import psutil
 import pytest
 
+from tests.measured import all_gone
 from tests.test_conventions import ROOT
 from workbench.exchange.reproduced import read_reproduced
 from workbench.running.lock import lock_folder
@@ -249,7 +250,7 @@ def test_an_empty_dashboard_says_what_comes_before_and_ends_whole(tmp_path, stop
     child.send_signal(stop)
     child.communicate(timeout=30)
     assert child.returncode == 130
-    assert not any(process.is_running() for process in started)
+    assert all_gone(started, 10)
     assert "nothing to show yet" in said[0]
     assert said[2].startswith("  workbench run first_look")
     assert "?token=" in said[-2]

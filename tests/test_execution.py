@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.measured import all_gone
 from tests.toy import (
     FIRST,
     SECOND,
@@ -358,7 +359,7 @@ def test_ctrl_c_stops_kernels_and_can_be_resumed(toy):
     assert len(kernels) == 2
     process.send_signal(signal.SIGINT)
     assert process.wait(10) == 130
-    assert not any(kernel.is_running() for kernel in kernels)
+    assert all_gone(kernels, 5)
     folder = toy.folder_of_run()
     assert json.loads((folder / "record.json").read_text())["status"] == "interrupted"
     assert not (folder / ".tmp").exists()

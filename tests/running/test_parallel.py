@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.measured import all_gone
 from tests.toy import write_toy_site, write_toy_study
 from workbench.errors import ExecutionError, UsageError
 from workbench.running.parallel import run_sites
@@ -101,11 +102,6 @@ def start(study, tmp_path, places):
         time.sleep(0.05)
     time.sleep(1)
     return process
-
-
-def all_gone(processes, seconds):
-    _, alive = psutil.wait_procs(processes, timeout=seconds)
-    return not alive
 
 
 @pytest.mark.slow
