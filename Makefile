@@ -35,7 +35,7 @@ help: ## list the verbs
 
 study: .venv/.ready $(MADE) ## run a study at its sites, release, pool, and show the dashboard
 	$(BIN)/workbench run $(FOLDER) $(CHOSEN) --jobs $(JOBS)
-	$(BIN)/workbench release $(FOLDER) $(CHOSEN) --yes --quiet
+	$(BIN)/workbench release $(FOLDER) $(CHOSEN) --yes --quiet --jobs $(JOBS)
 	$(BIN)/workbench verify $(FOLDER)
 	$(BIN)/workbench pool $(FOLDER)
 	@if [ -t 1 ]; then $(BIN)/workbench publish $(FOLDER); else $(BIN)/workbench publish $(FOLDER) --dry-run; fi

@@ -15,7 +15,7 @@ from workbench.exchange.envelope import RefusedError
 from workbench.exchange.verification import verify_all
 from workbench.pooled.file import POOLED
 from workbench.pooled.histogram import QUANTILES
-from workbench.pooling import pool, read_pooled, write_pooled
+from workbench.pooling import list_used, pool, read_pooled, write_pooled
 from workbench.statistics.meta_analysis import random_effects
 from workbench.summaries import counts
 from workbench.summaries.grid import BIN
@@ -188,6 +188,13 @@ def test_a_quantile_needs_the_threshold_on_both_sides(study):
     assert not data.how.sel(quantity="p95").item()
 
 
+def test_what_would_be_used_is_what_was_pooled(study):
+    _, _, releases = three(study)
+    assert list_used(reversed(releases), study) == pool(releases, study).releases
+    real = make_release(study, "east", three(study)[1][1], kind="real")
+    assert pool([real], study).keys == "real"
+
+
 def test_the_order_of_releases_makes_no_difference(study, tmp_path):
     _, _, releases = three(study)
     write_pooled(pool(releases, study), tmp_path / "one")
@@ -227,7 +234,8 @@ def test_one_site_alone_has_no_heterogeneity(study):
 # ---- what is refused
 
 
-def test_only_verified_releases_of_one_kind_are_pooled(study):
+@pytest.mark.parametrize("pool", [pool, list_used])
+def test_only_verified_releases_of_one_kind_are_pooled(study, pool):
     _, exact, (north, south, _) = three(study)
     with pytest.raises(PoolingError, match="no release"):
         pool([], study)
@@ -238,7 +246,7 @@ def test_only_verified_releases_of_one_kind_are_pooled(study):
     real = make_release(study, "east", exact[1], kind="real")
     with pytest.raises(PoolingError, match="demo"):
         pool([north, real], study)
-    assert pool([real], study).keys == "real"
+    pool([real], study)
     with pytest.raises(PoolingError, match="parameters"):
         pool([north, make_release(study, "east", exact[1], years=5)], study)
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from workbench.commands import archives, machine, releases, sites, studies
+from workbench.commands import archives, machine, pages, releases, sites, studies
 from workbench.errors import WorkbenchError
 
 ABOUT = (
@@ -86,7 +86,7 @@ for command in (
     releases.verify,
     releases.pool,
     studies.reproduce,
-    releases.publish,
+    pages.publish,
     machine.clean,
 ):
     app.command()(command)

@@ -89,6 +89,27 @@ def pool(
     )
 
 
+def list_used(releases: Iterable[Release], study: Study) -> tuple[Used, ...]:
+    """Return which releases `pool` would use; what it refuses before it combines, this refuses.
+
+    Parameters
+    ----------
+    releases, study
+        As for `pool`.
+
+    Returns
+    -------
+    tuple of Used
+        By site.
+
+    Raises
+    ------
+    PoolingError
+        If `pool` would refuse them for what they are, not for what they hold.
+    """
+    return tuple(map(_used, _together(releases, study)))
+
+
 def _together(releases: Iterable[Release], study: Study) -> list[Release]:
     given = list(releases)
     for release in given:

@@ -34,6 +34,7 @@ Parameters = Annotated[
     ),
 ]
 RunsFolder = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Where runs are kept.")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, max=64, help="Sites at a time.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print only what needs attention.")]
 Json = Annotated[
     bool,

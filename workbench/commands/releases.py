@@ -1,15 +1,17 @@
-"""Commands about what leaves a site: release, verify, pool, publish."""
+"""Commands about what leaves a site: release, verify, pool."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from workbench.commands.options import (
+    Jobs,
     Json,
     Parameters,
     Quiet,
@@ -19,16 +21,16 @@ from workbench.commands.options import (
     choose,
     confirm,
     describe,
-    print_next,
 )
 from workbench.commands.quality import print_quality
 from workbench.errors import (
     REFUSALS,
-    DefinitionError,
     DisclosureError,
     ExecutionError,
+    PoolingError,
     ReleaseError,
     UsageError,
+    WorkbenchError,
     show,
 )
 from workbench.running.publication import RUNS
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from workbench.definition.parameters import Value
+    from workbench.exchange.checked import CheckedRun
+    from workbench.running.progress import Listener
     from workbench.running.run import Run
     from workbench.site import Site
     from workbench.study import Study
@@ -65,6 +69,7 @@ def release(
     as_json: Annotated[
         bool, typer.Option("--json", help="With --dry-run: print one JSON document.")
     ] = False,
+    jobs: Jobs = 1,
     quiet: Quiet = False,
     runs: RunsFolder = RUNS,
 ) -> None:
@@ -72,6 +77,7 @@ def release(
     from workbench import release as releases
     from workbench.exchange.manifest import ENVELOPE, MANIFEST
     from workbench.exchange.places import release_of
+    from workbench.running.parallel import at_sites
     from workbench.study import read_study
     from workbench.terminal import print_checked, say
 
@@ -89,35 +95,66 @@ def release(
             todo="Add --dry-run to look only",
         )
     today = dt.datetime.now(dt.UTC).date()
-    for place in choose(definition, site):
-        out = release_of(definition, place.id)
-        if withdraw:
-            if approver is None or reason is None:
-                raise UsageError(
-                    "A withdrawal needs a person and a reason",
-                    where="--withdraw",
-                    todo="Add --approver NAME --reason TEXT",
+    places = choose(definition, site)
+    if withdraw:
+        _withdraw(definition, places, approver, reason, today, runs)
+        return
+    told = {"values": values, "runs": runs}
+    with contextlib.closing(at_sites(_check, definition, places, told, jobs=jobs)) as found:
+        for place, checked in zip(places, found, strict=True):
+            if isinstance(checked, WorkbenchError):
+                raise checked
+            threshold = checked.offer.policy.threshold
+            print_checked(checked, place.id, threshold=threshold, tables=not quiet)
+            if checked.verdict != "fail" and not yes:
+                confirm(
+                    f"Pack and sign what is shown for {place.id}?", "Nothing was packed", "release"
                 )
-            releases.withdraw(
-                definition, place, out=out, approver=approver, reason=reason, date=today, runs=runs
+            out = release_of(definition, place.id)
+            packed = releases.pack(
+                checked, definition, place, out=out, approver=approver, reason=reason,
+                date=today if approver else None,
+            )  # fmt: skip
+            mark = packed.manifest
+            say(
+                f"{place.id}: release {mark.id}, counter {mark.counter}, signed with key {mark.key}"
             )
-            say(f"{place.id}: withdrawn. Send {out}")
-            continue
-        finished = _open_run(definition, place, values, runs, None)
-        checked = releases.check_release(finished, definition, place)
-        print_checked(checked, place.id, threshold=checked.offer.policy.threshold, tables=not quiet)
-        if checked.verdict != "fail" and not yes:
-            confirm(f"Pack and sign what is shown for {place.id}?", "Nothing was packed", "release")
-        packed = releases.pack(
-            checked, definition, place, out=out, approver=approver, reason=reason,
-            date=today if approver else None,
-        )  # fmt: skip
-        mark = packed.manifest
-        say(f"{place.id}: release {mark.id}, counter {mark.counter}, signed with key {mark.key}")
-        if not quiet:
-            say(f"Send {out}")
-            files = f"{MANIFEST}, {ENVELOPE}, {len(packed.tables)} tables"
-            say(f"  the folder as it is, nothing else: {files}")
+            if not quiet:
+                say(f"Send {out}")
+                files = f"{MANIFEST}, {ENVELOPE}, {len(packed.tables)} tables"
+                say(f"  the folder as it is, nothing else: {files}")
+
+
+def _withdraw(
+    study: Study,
+    sites: Sequence[Site],
+    approver: str | None,
+    reason: str | None,
+    today: dt.date,
+    runs: Path,
+) -> None:
+    from workbench import release as releases
+    from workbench.exchange.places import release_of
+    from workbench.terminal import say
+
+    if approver is None or reason is None:
+        raise UsageError(
+            "A withdrawal needs a person and a reason",
+            where="--withdraw",
+            todo="Add --approver NAME --reason TEXT",
+        )
+    for site in sites:
+        out = release_of(study, site.id)
+        releases.withdraw(
+            study, site, out=out, approver=approver, reason=reason, date=today, runs=runs
+        )
+        say(f"{site.id}: withdrawn. Send {out}")
+
+
+def _check(study: Study, site: Site, _: Listener, told: dict[str, Any]) -> CheckedRun:
+    from workbench.release import check_release
+
+    return check_release(_open_run(study, site, told["values"], told["runs"], None), study, site)
 
 
 def _preview(
@@ -231,6 +268,7 @@ def pool(study: StudyFolder, as_json: Json = False) -> None:
     """
     from workbench.exchange.places import pooled_of, received_of
     from workbench.exchange.verification import find_releases, verify_all
+    from workbench.pooling import list_used
     from workbench.pooling import pool as combine_releases
     from workbench.running.coordination import compare_pooled, read_earlier, run_pool
     from workbench.study import read_study
@@ -240,13 +278,16 @@ def pool(study: StudyFolder, as_json: Json = False) -> None:
     found = verify_all(find_releases(definition), definition, received_of(definition))
     for name, refusal in found.refusals.items():
         note(f"not pooled: {show(name, 200)}: {refusal.reason}\n{refusal}")
-    # Its own refusal says more than a notebook's.
-    now = combine_releases(found.releases, definition)
+    now = list_used(found.releases, definition)
     before = read_earlier(definition)
     told = note if as_json else say
-    for line in compare_pooled(before, now.releases):
+    for line in compare_pooled(before, now):
         told(line)
-    pooled = run_pool(definition)
+    try:
+        pooled = run_pool(definition)
+    except PoolingError:
+        combine_releases(found.releases, definition)  # its refusal says more than a notebook's
+        raise
     folder = pooled_of(definition)
     if as_json:
         print_json(
@@ -265,119 +306,3 @@ def pool(study: StudyFolder, as_json: Json = False) -> None:
         say(f"Pooled {len(pooled.releases)} releases into {folder}")
     if found.refusals:
         raise typer.Exit(REFUSALS)
-
-
-def publish(
-    study: StudyFolder,
-    port: Annotated[
-        int, typer.Option("--port", help="Port on this machine; 0 for a free one.")
-    ] = 0,
-    show_only: Annotated[
-        bool, typer.Option("--dry-run", help="Print the command and the address only.")
-    ] = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", help="With --dry-run: print the Voila command as well.")
-    ] = False,
-    anyone: Annotated[
-        bool, typer.Option("--open", help="Without a token: every user of this machine may read.")
-    ] = False,
-    base_url: Annotated[
-        str, typer.Option("--base-url", metavar="PATH", help="Path below which a proxy serves it.")
-    ] = "/",
-    origin: Annotated[
-        str, typer.Option("--origin", metavar="URL", help="Address of that proxy.")
-    ] = "",
-    static: Annotated[
-        Path | None,
-        typer.Option(
-            "--static",
-            metavar="OUT",
-            help="Write one HTML file instead, which needs no server. Of a folder of studies: "
-            "a file each, and an index.",
-        ),
-    ] = None,
-) -> None:
-    """Serve the dashboard of a study, or write it as a file.
-
-    Of a folder of studies, their index is served. Exit code 9 if --static left out a study of such
-    a folder that cannot be read.
-    """
-    import shlex
-
-    from workbench.exchange.verification import find_releases
-    from workbench.publish.server import dashboard_command, serve
-    from workbench.study import read_study
-    from workbench.terminal import say
-
-    if static is not None:
-        _write_pages(study, static)
-        return
-    definition = None if _holds_studies(study) else read_study(study)
-    if show_only:
-        chosen = port or 8866
-        command = dashboard_command(study, chosen)
-        say(f"Show the dashboard:  workbench publish {study} --port {chosen}")
-        say(f"Its address (voila): http://127.0.0.1:{chosen}/ and the token it prints at the start")
-        if verbose:
-            say(f"The same without the workbench, and without a token:\n{shlex.join(command)}")
-        return
-    if definition is not None and not find_releases(definition):
-        say("There is nothing to show yet: the study has no release. Before this:")
-        print_next(study, ["key FILE", "run", "release", "verify", "pool"])
-    with serve(study, port, token=not anyone, base_url=base_url, origin=origin) as server:
-        say(f"{server.url}\nCtrl-C stops it.")
-        server.process.wait()
-
-
-def _holds_studies(folder: Path) -> bool:
-    """Tell whether a folder is none of a study, but holds some."""
-    return not (folder / "study.toml").exists() and any(folder.glob("*/study.toml"))
-
-
-def _write_pages(study: Path, out: Path) -> None:
-    from workbench.publish.index import read_index, write_index
-    from workbench.terminal import note, say
-
-    if (study / "study.toml").exists():
-        _write_page(study, out)
-        return
-    lines = read_index(study)
-    if not lines:
-        raise DefinitionError(
-            "There is no study here",
-            where=str(study),
-            todo="Name the folder of a study, or of studies",
-        )
-    if out.suffix in {".html", ".htm"}:
-        raise UsageError(
-            "A folder of studies makes a page each, not one file",
-            where=str(out),
-            todo="Name a folder",
-        )
-    for line in lines:
-        if line.titles:
-            _write_page(study / line.folder, out / f"{line.folder}.html")
-        else:
-            note(f"{line.folder} gets no page: {line.problem}")
-    say(f"Wrote {write_index(study, out)}")
-    if not all(line.titles for line in lines):
-        raise typer.Exit(REFUSALS)
-
-
-def _write_page(study: Path, out: Path) -> None:
-    from workbench.exchange.verification import find_releases
-    from workbench.publish.page import sites_of, write_page
-    from workbench.study import read_study
-    from workbench.terminal import counting, note, say
-
-    definition = read_study(study)
-    choices, languages = len(find_releases(definition)) + 1, len(definition.languages)
-    parts = f"{choices * languages} part{'s' * (choices * languages > 1)}"
-    sites = f"all sites and {choices - 1} alone" if choices > 1 else "no site"
-    tongues = f"{languages} language{'s' * (languages > 1)}"
-    note(f"Drawing {definition.id} in {parts}: {sites}, in {tongues}")
-    with counting("drawing") as progress:
-        page = write_page(definition, out, progress=progress)
-    say(f"Wrote {page}")
-    if apart := sum(1 for _ in sites_of(page).glob("*.html")):
-        say(f"  and {apart} pages of single sites in {sites_of(page)}: pass them on together")

@@ -10,6 +10,7 @@ import typer
 
 from workbench.commands.options import (
     NEXT,
+    Jobs,
     Json,
     Parameters,
     RunsFolder,
@@ -78,7 +79,7 @@ def run(
     study: StudyFolder,
     site: SiteFiles = [],
     parameter: Parameters = [],
-    jobs: Annotated[int, typer.Option("--jobs", min=1, max=64, help="Sites at a time.")] = 1,
+    jobs: Jobs = 1,
     sample: Annotated[
         int | None, typer.Option("--sample", min=1, help="Patients to open; never released.")
     ] = None,

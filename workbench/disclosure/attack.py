@@ -272,22 +272,39 @@ class Problem:
         self._seen_low = np.minimum(self._seen_low, patients)
         self._seen_high = np.maximum(self._seen_high, patients)
 
-    def bounds_of(self, number: int) -> tuple[float, float, list[int]]:
-        """Return fewest and most patients of a cell, and the cells that hold these bounds up."""
+    def bounds_of(self, number: int) -> tuple[float, float]:
+        """Return fewest and most patients of a cell."""
+        return self._bound(number, 1)[0], self._bound(number, -1)[0]
+
+    def _bound(self, number: int, sign: int) -> tuple[float, list[int]]:
+        """Return the fewest patients of a cell, or the most with -1, and what holds that up."""
         cost = np.zeros(2 * self.size)
-        cost[number] = 1
-        low, _, below = self.solve(cost)
-        negative, _, above = self.solve(-cost)
-        low, high = max(0.0, _settle(low)), _settle(-negative)
-        held = [
-            *(below if low > 1 else []),
-            *(above if high < self.threshold[number] - 1 or not below else []),
-        ]
-        return low, high, sorted(set(held))
+        cost[number] = sign
+        value, _, held = self.solve(cost)
+        return max(0.0, _settle(sign * value)), held
+
+    def holders(self, number: int) -> list[int] | None:
+        """Return the cells that hold up what gives a cell away; None if it is not given away.
+
+        A bound that a solution met so far has passed harmlessly needs no programme.
+        """
+        threshold = self.threshold[number]
+        low, below = 0.0, list[int]()
+        if self._seen_low[number] > 1 + _TOLERANCE:
+            low, below = self._bound(number, 1)
+        harmless = threshold if low > 1 and number not in self.small else threshold - 1
+        if self._seen_high[number] >= harmless - _TOLERANCE and (below or low <= 1):
+            high, above = math.inf, list[int]()
+        else:
+            high, above = self._bound(number, -1)
+        if not self.is_exposed(number, low, high):
+            return None
+        held = below if low > 1 else []
+        return sorted({*held, *(above if high < threshold - 1 or not below else [])})
 
     def exposure(self, number: int) -> Exposure:
         """Return what can be told of one cell."""
-        low, high, _ = self.bounds_of(number)
+        low, high = self.bounds_of(number)
         table, position = self.where[number]
         return Exposure(table, name_cell(self.views[table], position), low, high, number)
 

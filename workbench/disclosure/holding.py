@@ -144,8 +144,8 @@ class Holding:
         chosen: set[int] = set()
         lost = []
         for number in problem.suspects():
-            low, high, needed = problem.bounds_of(number)
-            if not problem.is_exposed(number, low, high) or chosen & {number, *needed}:
+            needed = problem.holders(number)
+            if needed is None or chosen & {number, *needed}:
                 continue
             options = [n for n in needed if n in told and n not in known]
             own = self._own_nodes(relations, views, number)
@@ -157,6 +157,7 @@ class Holding:
                 chosen.add(best)
                 self._hold(told[best])
             else:
+                low, high = problem.bounds_of(number)
                 table, position = problem.where[number]
                 finding = Finding(
                     "fail",

@@ -1,11 +1,11 @@
-"""Parallel: a study at several sites at a time, each in a process of its own."""
+"""Parallel: something done at several sites at a time, each in a process of its own."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -28,13 +28,17 @@ STOP_S = 10.0
 """How long an interrupted process may take to stop its kernels, in s, before it is killed."""
 
 
+Work = Callable[["Study", "Site", Listener, dict[str, Any]], object]
+"""A function of a module: what is done for a site, with the options of the call."""
+
+
 @dataclass(frozen=True)
 class _Order:
-    """What a process is told to run; study and site are read again there."""
+    """What a process is told to do; study and site are read again there."""
 
+    work: Work
     study: Path
     site: Path
-    parameters: dict[str, object]
     options: dict[str, Any]
 
 
@@ -77,58 +81,96 @@ def run_sites(
     KeyboardInterrupt
         When the user stops it; kernels are stopped, and the same call goes on from there.
     """
+    given = study.parameter_values(parameters)
+    where: dict[str, Any] = {"runs": runs, "sample": sample}
+    options = {"parameters": dict(given), "use_cache": use_cache, "explain": explain, **where}
+    found = at_sites(_run, study, sites, options, jobs=jobs, progress=progress)
+    return [
+        error if isinstance(error, WorkbenchError) else open_run(study, site, given, **where)
+        for site, error in zip(sites, found, strict=True)
+    ]
+
+
+def _run(study: Study, site: Site, progress: Listener, options: dict[str, Any]) -> None:
+    run_study(study, site, progress=progress, **options)
+
+
+def at_sites(
+    work: Work,
+    study: Study,
+    sites: Sequence[Site],
+    options: dict[str, Any],
+    *,
+    jobs: int = 2,
+    progress: Listener | None = None,
+) -> Generator[Any, None, None]:
+    """Do something for several sites, and yield for each in order what came of it.
+
+    Parameters
+    ----------
+    work
+        What to do.
+    study
+        For which study.
+    sites
+        Where; each once.
+    options
+        Given to `work`; as what it returns they can be pickled.
+    jobs
+        At how many sites at a time, each in a process of its own; with 1 in this one.
+    progress
+        Called in this process with each event of each site.
+
+    Yields
+    ------
+    object
+        What `work` returned, or the `WorkbenchError` that stopped it.
+
+    Raises
+    ------
+    UsageError
+        When a site is named twice.
+    """
     ids = [site.id for site in sites]
     twice = sorted({i for i in ids if ids.count(i) > 1})
     if twice:
         raise UsageError(
             f"The site {twice[0]!r} is named twice", where="--site", todo="Name each site once"
         )
-    given = study.parameter_values(parameters)
-    options: dict[str, Any] = {"runs": runs, "sample": sample}
-    how = {"use_cache": use_cache, "explain": explain}
+    tell = progress or (lambda _: None)
     if jobs == 1 or len(sites) == 1:
-        return [
-            _attempt(study, site, given, {**options, **how, "progress": progress}) for site in sites
-        ]
-    orders = [_Order(study.path, site.path, dict(given), {**options, **how}) for site in sites]
-    errors = _Processes(orders, ids, jobs, progress).run()
-    return [
-        errors.get(i) or open_run(study, site, given, **options) for i, site in enumerate(sites)
-    ]
-
-
-def _attempt(
-    study: Study, site: Site, given: Mapping[str, object], options: dict[str, Any]
-) -> Run | WorkbenchError:
-    try:
-        return run_study(study, site, given, **options)
-    except WorkbenchError as error:
-        return error
+        for site in sites:
+            try:
+                done = work(study, site, tell, options)
+            except WorkbenchError as error:
+                done = error
+            yield done
+        return
+    orders = [_Order(work, study.path, site.path, options) for site in sites]
+    yield from _Processes(orders, ids, jobs, tell).run()
 
 
 class _Processes:
     """Some orders, `jobs` at a time."""
 
-    def __init__(
-        self, orders: list[_Order], ids: list[str], jobs: int, progress: Listener | None
-    ) -> None:
-        self.orders, self.ids, self.jobs, self.progress = orders, ids, max(jobs, 1), progress
+    def __init__(self, orders: list[_Order], ids: list[str], jobs: int, tell: Listener) -> None:
+        self.orders, self.ids, self.jobs, self.tell = orders, ids, max(jobs, 1), tell
         self.active: dict[Connection, tuple[int, SpawnProcess]] = {}
-        self.errors: dict[int, WorkbenchError] = {}
-        self.ended: set[int] = set()
+        self.ended: dict[int, object] = {}
 
-    def run(self) -> dict[int, WorkbenchError]:
-        """Return the error of each order that did not end well."""
+    def run(self) -> Iterator[object]:
+        """Yield what came of each order, in their order."""
         waiting = list(range(len(self.orders)))
         try:
-            while waiting or self.active:
-                while waiting and len(self.active) < self.jobs:
-                    self.start(waiting.pop(0))
-                for connection in wait(list(self.active)):
-                    self.receive(connection)  # type: ignore[arg-type]
+            for index in range(len(self.orders)):
+                while index not in self.ended:
+                    while waiting and len(self.active) < self.jobs:
+                        self.start(waiting.pop(0))
+                    for connection in wait(list(self.active)):
+                        self.receive(connection)  # type: ignore[arg-type]
+                yield self.ended[index]
         finally:
             self.stop()
-        return self.errors
 
     def start(self, index: int) -> None:
         context = get_context("spawn")
@@ -146,20 +188,17 @@ class _Processes:
             del self.active[connection]
             connection.close()
             process.join()
-            if index not in self.ended:
-                self.errors[index] = ExecutionError(
-                    f"The process of the site {self.ids[index]!r} died",
-                    where=f"site {self.ids[index]}, exit code {process.exitcode}",
-                    todo="Look for lack of memory, and run the same command again",
-                )
+            died = ExecutionError(
+                f"The process of the site {self.ids[index]!r} died",
+                where=f"site {self.ids[index]}, exit code {process.exitcode}",
+                todo="Look for lack of memory, and run the same command again",
+            )
+            self.ended.setdefault(index, died)
             return
         if isinstance(message, Event):
-            if self.progress is not None:
-                self.progress(message)
-            return
-        self.ended.add(index)
-        if isinstance(message, WorkbenchError):
-            self.errors[index] = message
+            self.tell(message)
+        else:
+            self.ended[index] = message[0]
 
     def stop(self) -> None:
         """Interrupt what still runs, so that it stops its kernel."""
@@ -175,7 +214,7 @@ class _Processes:
 
 
 def _work(order: _Order, sender: Connection) -> None:
-    """Run one order; the last message is an error, or None when it ended well."""
+    """Do one order; the last message is a tuple of what came of it."""
     from workbench.site import read_site
     from workbench.study import read_study
 
@@ -183,22 +222,20 @@ def _work(order: _Order, sender: Connection) -> None:
     threading.Thread(target=_follow_parent, daemon=True).start()
     try:
         study, site = read_study(order.study), read_site(order.site)
-        run_study(study, site, order.parameters, progress=sender.send, **order.options)
-        sender.send(None)
+        sender.send((order.work(study, site, sender.send, order.options),))
     except WorkbenchError as error:
-        sender.send(error)
+        sender.send((error,))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except BrokenPipeError:
         raise SystemExit(1) from None  # the parent is gone
     except Exception as error:  # noqa: BLE001 - its message may hold patient data: only the class
-        sender.send(
-            ExecutionError(
-                f"The run stopped unexpectedly: {type(error).__name__}",
-                where=str(order.site),
-                todo="Run this site alone with --debug, at the site only",
-            )
+        stopped = ExecutionError(
+            f"The work at a site stopped unexpectedly: {type(error).__name__}",
+            where=str(order.site),
+            todo="Name this site alone, with --debug, at the site only",
         )
+        sender.send((stopped,))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler
