@@ -74,7 +74,7 @@ def run() -> list[Row]:
         start = time.perf_counter()
         for verb in (
             ["run", *everywhere, "--jobs", "2"],
-            ["release", *everywhere, "--yes", "--quiet"],
+            ["release", *everywhere, "--yes", "--quiet", "--jobs", "2"],
             ["pool", str(study)],
         ):
             subprocess.run([*WORKBENCH, *verb], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
