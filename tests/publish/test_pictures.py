@@ -56,6 +56,10 @@ def test_a_legend_names_the_marks_that_are_there(city):
     assert any("50%, 80%, 95%" in said for said in words(city, "growth"))
     assert "target, with the chance of reaching it" in words(city, "growth")
     assert "target, with the chance of reaching it" not in words(city, "months")
+    assert "a year, as told" in words(city, "growth")
+    held = city.study.section("growth").model_copy(update={"hold_out": 12})
+    tested = [said for _, said in pictures.legend_items(read(held, city.scope(held, "", "en")), "")]
+    assert "a year, as told, and right of it its forecast" in tested
 
 
 def test_every_mark_can_be_pointed_at(city):

@@ -89,7 +89,7 @@ def _months(one: Series, title: str, inner: float, words: Words, threshold: int)
     januaries: dict[float, str] = {i: str((one.since + i) // 12) for i in range(first, months, 12)}
     every = max(1, math.ceil(len(januaries) * 44 / inner))
     x = alt.X("at:Q", scale=scale, axis=axis_of(dict(list(januaries.items())[::every]), ""))
-    y = alt.Y("value:Q", axis=ticks(",~s" if _large(one) else ",~r"), scale=alt.Scale(zero=True))
+    y = alt.Y("value:Q", axis=_ticks(_largest(one)), scale=alt.Scale(zero=True))
     told = [
         {
             "at": i,
@@ -158,7 +158,7 @@ def _years(one: Series, title: str, inner: float, words: Words, threshold: int) 
     scale = alt.Scale(domain=[0, top], nice=False)
     places = {i + 0.5: str(year.year) for i, year in enumerate(years)}
     x = alt.X("at:Q", scale=alt.Scale(domain=[0, len(years)], nice=False), axis=axis_of(places, ""))
-    y = alt.Y("value:Q", scale=scale, axis=ticks(",~s" if top >= 100_000 else ",~r"))
+    y = alt.Y("value:Q", scale=scale, axis=_ticks(top))
     bars = [
         record
         for place, year in zip(places, years, strict=True)
@@ -270,7 +270,12 @@ def _month(number: int) -> str:
     return f"{number // 12:04d}-{number % 12 + 1:02d}"
 
 
-def _large(one: Series) -> bool:
+def _ticks(largest: float) -> alt.Axis:
+    """Return an axis of counts; from a million on they would be wider than its margin."""
+    return ticks(",~r") if largest < 1_000_000 else ticks(",~s")
+
+
+def _largest(one: Series) -> float:
     highs = [cell.value for cell in one.cells if cell.shown]
     highs += [high for fan in one.fans for high in fan.bands[0][2]]
-    return max(highs, default=0.0) >= 100_000
+    return max(highs, default=0.0)

@@ -124,6 +124,11 @@ def _dots(reading: Reading, words: Words) -> Items:
 def _fan(reading: Reading, words: Words) -> Items:
     told = f'<path d="M1 7h22" stroke="{INK}" stroke-width="1.6"/><circle cx="12" cy="7" r="2.6" '
     found = [(f'{told}fill="{INK}"/>', words.say("legend_told"))]
+    years = [year for one in reading.outlook for year in one.years]
+    if any(year.told.shown for year in years):
+        bar = f'<path d="M7 3h10v11h-10z" fill="{INK}" opacity=".75"/>'
+        beside = any(year.told.shown and year.expected.shown for year in years)
+        found.append((bar, words.say("legend_year_beside" if beside else "legend_year_told")))
     if any(one.fans for one in reading.outlook):
         found.append((_line(ACCENT, "5 3"), words.say("legend_middle")))
         heights = (14, 9, 4)
@@ -139,7 +144,6 @@ def _fan(reading: Reading, words: Words) -> Items:
     if any(one.tested for one in reading.outlook):
         start = f'<path d="M12 0v14" stroke="{SOFT}" stroke-dasharray="2 3"/>'
         found.append((start, words.say("legend_tested")))
-    years = [year for one in reading.outlook for year in one.years]
     if any(year.target.shown for year in years):
         goal = f'<path d="M12 1l5 6-5 6-5-6z" fill="{TARGET}"/>'
         found.append((goal, words.say("legend_target")))
