@@ -1,6 +1,7 @@
 """Clusters: threads, processes and a scheduler elsewhere compute the same."""
 
 import operator
+import os
 import subprocess
 import sys
 import time
@@ -45,6 +46,12 @@ def test_two_processes_compute_the_same():
     with open_cluster(SimpleNamespace(dask={"workers": 2, "processes": True})) as workers:
         assert len(workers.client.scheduler_info()["workers"]) == 2
         assert workers.map(NEGATE, range(20)) == [-i for i in range(20)]
+
+
+def test_processes_keep_the_memory_that_arrays_ask_for_again():
+    with open_cluster(SimpleNamespace(dask={"workers": 1, "processes": True})) as workers:
+        found = workers.map(os.environ.get, ["MALLOC_TRIM_THRESHOLD_", "OMP_NUM_THREADS"])
+    assert found == [None, "1"]
 
 
 def test_a_scheduler_that_does_not_answer_is_refused(monkeypatch):

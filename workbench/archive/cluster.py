@@ -26,6 +26,11 @@ SETTINGS = {
     # Without this limit a run without workers waits for ever.
     "distributed.scheduler.no-workers-timeout": f"{WAIT_S}s",
     "distributed.scheduler.allowed-failures": 3,
+    # What a worker frees it would give back to the system at once, and ask for again: Dask's own
+    # setting does so for the sake of memory, and makes short tasks over arrays a third slower.
+    "distributed.nanny.pre-spawn-environ": dict.fromkeys(
+        ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1
+    ),
 }
 _connected: dict[str, Workers] = {}
 
