@@ -56,9 +56,7 @@ def run(scale: float = 1.0) -> list[Row]:
         taken = []
         for _ in range(REPEATS):  # in turns, so that a busy machine slows all
             times = {who: measure(who, folder / "whole") for who in ("ours", "polars")}
-            compare(folder / "whole", ["polars"])
             times["local"] = measure("ours", folder / "whole", "workers = 2\nprocesses = true")
-            compare(folder / "whole", ["polars"])
             taken.append(times)
         others = {w: measure(w, folder / "whole") for w in ("duckdb", "dask")}
         compare(folder / "whole", PEERS)

@@ -114,6 +114,26 @@ def test_joint_programmes_find_what_single_ones_find(site):
 
 
 @settings(max_examples=20, deadline=None)
+@given(sites, st.booleans())
+def test_what_was_met_before_changes_nothing_of_what_gives_a_cell_away(site, known):
+    views = {name: protect(table, POLICY) for name, table in site.items()}
+
+    def make():
+        small = range(len(problem.relations.cells)) if known else ()
+        return Problem(views, POLICY, classes=classes, relations=problem.relations, small=small)
+
+    classes = dict.fromkeys(views, "exams")
+    problem = Problem(views, POLICY, classes=classes)
+    met = make()
+    met.suspects()
+    for number in problem.where:
+        alone = make()
+        exposed = alone.is_exposed(number, *alone.bounds_of(number))
+        assert (met.holders(number) is not None) == exposed
+        assert met.holders(number) == make().holders(number)
+
+
+@settings(max_examples=20, deadline=None)
 @given(sites)
 def test_the_truth_is_feasible(site):
     views = {name: protect(table, POLICY) for name, table in site.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from tests.measured import all_gone
 from tests.toy import write_toy_site, write_toy_study
 from workbench.errors import ExecutionError, UsageError
-from workbench.running.parallel import run_sites
+from workbench.running.parallel import at_sites, run_sites
 from workbench.running.run import Run
 from workbench.site import read_site
 from workbench.study import read_study
@@ -61,6 +62,21 @@ def test_a_site_named_twice_is_refused(study, tmp_path):
     (north,) = sites(tmp_path, "north")
     with pytest.raises(UsageError, match="'north' is named twice"):
         run_sites(study, [north, north], runs=tmp_path / "runs")
+
+
+def end_slowly(study, site, tell, options):
+    """Tell a result, and write a file some seconds later, as what cleans up at its end."""
+    ended = Path(options["folder"], site.id)
+    atexit.register(lambda: (time.sleep(4), ended.touch()))
+    time.sleep(2 if site.id == "north" else 0)
+    return site.id
+
+
+def test_results_come_in_order_and_what_has_told_its_own_ends_by_itself(study, tmp_path):
+    three = sites(tmp_path, "north", "east", "south")
+    found = list(at_sites(end_slowly, study, three, {"folder": str(tmp_path)}, jobs=3))
+    assert found == ["north", "east", "south"]
+    assert all((tmp_path / name).exists() for name in found)
 
 
 DRIVER = textwrap.dedent(

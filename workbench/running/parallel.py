@@ -166,9 +166,10 @@ class _Processes:
                 while index not in self.ended:
                     while waiting and len(self.active) < self.jobs:
                         self.start(waiting.pop(0))
-                    for connection in wait(list(self.active)):
-                        self.receive(connection)  # type: ignore[arg-type]
+                    self.listen()
                 yield self.ended[index]
+            while self.active:  # they have told all, and end by themselves
+                self.listen()
         finally:
             self.stop()
 
@@ -179,6 +180,10 @@ class _Processes:
         process.start()
         sender.close()
         self.active[receiver] = (index, process)
+
+    def listen(self) -> None:
+        for connection in wait(list(self.active)):
+            self.receive(connection)  # type: ignore[arg-type]
 
     def receive(self, connection: Connection) -> None:
         index, process = self.active[connection]
