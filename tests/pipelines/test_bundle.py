@@ -71,6 +71,15 @@ def step(value):
     return made
 
 
+RUNS = {
+    "_target_": "LoadImaged", "keys": "image", "reader": "subprocess.Popen",
+    "args": ["touch", "workbench_was_here"],
+}  # fmt: skip
+"""A loader whose reader is a process: MONAI finds it by its name."""
+SAVES = {"_target_": "SaveImaged", "keys": "image", "output_dir": "elsewhere"}
+FLIP = {"_target_": "Flipd", "keys": "image", "spatial_axis": 0}
+
+
 MARK = "/tmp/workbench_was_here"
 DEEP = json.dumps(SEGMENTS)[:-1] + ', "x": ' + "[" * 50 + "]" * 50 + "}"
 BAD_CONFIGS = {
@@ -116,6 +125,20 @@ BAD_CONFIGS = {
     "windows without end": (put("inferer.overlap", 0.9999), "inferer.overlap: 0.9999"),
     "many windows": (put("inferer.sw_batch_size", 10**5), "inferer.sw_batch_size: 100000"),
     "copies": (step({"_target_": "RepeatChanneld", "keys": "image", "repeats": 999}), "RepeatC"),
+    "a process within steps": (
+        step({"_target_": "Compose", "transforms": [RUNS]}), "transforms.6.transforms.0"
+    ),
+    "files within steps": (
+        step({"_target_": "Compose", "transforms": [SAVES]}), "transforms.6.transforms.0"
+    ),
+    "steps within steps": (
+        step({"_target_": "Compose", "transforms": [FLIP]}), "transforms.6.transforms.0"
+    ),
+    "a process in a network": (put("network_def.act", RUNS), "network_def.act"),
+    "a process in a list": (put("network_def.norm", ["x", RUNS]), "network_def.norm.1"),
+    "a process as argument": (step(FLIP | {"labels": RUNS}), "transforms.6.labels"),
+    "a process far off": (step(FLIP | {"labels": "@y"}) | {"y": {"z": [RUNS]}}, "y.z.0"),
+    "steps as argument of a step": (step(FLIP | {"k": "@preprocessing"}), "preprocessing"),
     "a device": (put("inferer.device", "cuda:7"), "inferer.device: cuda:7"),
     "weights from afar": (put("network_def.pretrained", True), "network_def.pretrained: True"),
     "a long text": (put("x", "a" * 5000), "too long"),
@@ -127,8 +150,11 @@ BAD_CONFIGS = {
 
 
 @pytest.mark.parametrize("case", BAD_CONFIGS)
-def test_configuration_that_is_no_plain_model_is_refused_by_name(case, tmp_path, state):
+def test_configuration_that_is_no_plain_model_is_refused_by_name(
+    case, tmp_path, state, monkeypatch
+):
     config, told = BAD_CONFIGS[case]
+    monkeypatch.chdir(tmp_path)
     bundle = write_bundle(tmp_path / "b", config, metadata(), state)
     with pytest.raises(PipelineError) as caught:
         read_bundle(bundle)
@@ -136,6 +162,7 @@ def test_configuration_that_is_no_plain_model_is_refused_by_name(case, tmp_path,
     assert told in text
     assert CONFIG in text
     assert not Path(MARK).exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
 def not_json(text):

@@ -8,7 +8,7 @@ what passed is called. A bundle that a site trusts is handed to MONAI's parser i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -36,6 +36,7 @@ from workbench.pipelines.bundle_rules import (
     SMALLEST_WINDOW,
     exact_name,
 )
+from workbench.pipelines.component import Parts, load_component, require_argument
 
 _TRUST = "or have the site trust the bundle: [bundles] trusted in site.toml"
 
@@ -79,6 +80,8 @@ class Configuration:
             self._check(place, value)
         for section in SECTIONS:
             self._check_section(section)
+            for place, component in self.steps(section):
+                self._check_arguments(section, place, component, frozenset())
 
     def _walk(self) -> Iterator[tuple[str, Any]]:
         waiting: list[tuple[str, Any, int]] = [("", self.tree, 0)]
@@ -210,6 +213,26 @@ class Configuration:
             what = f"{key!r} holds what is no component"
             raise refuse(self.name, place, component, what, "Write a table with _target_")
 
+    def _check_arguments(
+        self, section: str, place: str, value: object, seen: frozenset[str]
+    ) -> None:
+        """Refuse a call among arguments; an image is read, changed and written by steps alone."""
+        if isinstance(value, str) and value.startswith(REFERENCE):
+            at, value = self._follow(place, value)
+            made = {"preprocessing", *(step for step, _ in self.steps("preprocessing"))}
+            if section == "postprocessing" and at in made:
+                return  # Invertd inverts what was applied
+            if at in seen or place.startswith(f"{at}."):
+                raise refuse(self.name, place, None, "References run in a circle", "Cut it")
+            place, seen = at, seen | {at}
+            require_argument(self.name, place, value)
+        held = value.items() if isinstance(value, Mapping) else ()
+        listed = enumerate(value) if isinstance(value, list) else ()
+        for key, inner in (*held, *listed):
+            at = f"{place}.{key}"
+            require_argument(self.name, at, inner)
+            self._check_arguments(section, at, inner, seen)
+
     def _key(self, section: str) -> str:
         if section != "network":
             return section
@@ -253,7 +276,7 @@ class Configuration:
             if exact_name(str(held["_target_"])) not in LEFT_OUT
         ]  # fmt: skip
         built = _Builder(self)
-        compose = _load(COMPOSE)
+        compose = load_component(COMPOSE)
         before = compose([built.make(place, held) for place, held in steps])
         built.known["preprocessing"] = before
         after = [
@@ -295,25 +318,6 @@ class Configuration:
         return Parts(before, inferer, named)
 
 
-@dataclass(frozen=True)
-class Parts:
-    """Hold what an exam is computed with.
-
-    Parameters
-    ----------
-    preprocessing
-        A `monai.transforms.Compose`.
-    inferer
-        A `monai.inferers.Inferer`.
-    postprocessing
-        Exact name and transform of each step.
-    """
-
-    preprocessing: Any
-    inferer: Any
-    postprocessing: tuple[tuple[str, Any], ...]
-
-
 class _Builder:
     """Call what a checked configuration names; one place gives one object."""
 
@@ -321,17 +325,22 @@ class _Builder:
         self.configuration = configuration
         self.known: dict[str, Any] = {}
 
-    def make(self, place: str, value: Any) -> Any:  # noqa: ANN401 - any value of JSON
+    def make(self, place: str, value: Any, *, argument: bool = False) -> Any:  # noqa: ANN401 - JSON
         if isinstance(value, str) and value.startswith(REFERENCE):
             at, target = self.configuration._follow(place, value)
-            return self.known[at] if at in self.known else self.make(at, target)
+            return self.known[at] if at in self.known else self.make(at, target, argument=argument)
         if isinstance(value, list):
-            return [self.make(f"{place}.{i}", held) for i, held in enumerate(value)]
+            return [self.make(f"{place}.{i}", v, argument=argument) for i, v in enumerate(value)]
         if not isinstance(value, Mapping):
             return value
         if value.get("_disabled_") is True:
             return None
-        arguments = {k: self.make(f"{place}.{k}", v) for k, v in value.items() if k not in MARKS}
+        if argument:
+            require_argument(self.configuration.name, place, value)
+        arguments = {
+            k: self.make(f"{place}.{k}", v, argument=True)
+            for k, v in value.items() if k not in MARKS
+        }  # fmt: skip
         if "_target_" not in value:
             return arguments
         if place not in self.known:
@@ -340,10 +349,10 @@ class _Builder:
 
     def _call(self, place: str, target: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401
         name = exact_name(target)
-        if name not in ALLOWED:
+        if name not in ALLOWED or name in LEFT_OUT:
             raise refuse(self.configuration.name, place, target, "Not allowed", "Remove it")
         try:
-            return _load(name)(**arguments)
+            return load_component(name)(**arguments)
         except PipelineError:
             raise
         except (
@@ -353,9 +362,3 @@ class _Builder:
             what = f"{target.rpartition('.')[2]} cannot be made: {show(str(error), 160)}"
             todo = "Correct its arguments"
             raise refuse(self.configuration.name, place, None, what, todo) from None
-
-
-def _load(name: str) -> Callable[..., Any]:
-    module, _, attribute = name.rpartition(".")
-    loaded: Callable[..., Any] = getattr(import_module(module), attribute)
-    return loaded
