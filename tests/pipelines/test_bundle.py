@@ -11,8 +11,10 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from tests.pipelines.made_bundles import (
     CLASSIFIES,
@@ -27,7 +29,9 @@ from tests.pipelines.made_bundles import (
 )
 from workbench.errors import PipelineError
 from workbench.pipelines.bundle import read_bundle
+from workbench.pipelines.inference import estimate_bytes
 from workbench.pipelines.pipeline import Pipeline
+from workbench.pipelines.weights import fill_network
 from workbench.site import read_site
 
 CONFIG, META = "configs/inference.json", "configs/metadata.json"
@@ -139,6 +143,10 @@ BAD_CONFIGS = {
     "a process as argument": (step(FLIP | {"labels": RUNS}), "transforms.6.labels"),
     "a process far off": (step(FLIP | {"labels": "@y"}) | {"y": {"z": [RUNS]}}, "y.z.0"),
     "steps as argument of a step": (step(FLIP | {"k": "@preprocessing"}), "preprocessing"),
+    "references without end": (
+        step(FLIP | {"k": "@r0"})
+        | {f"r{n}": [f"@r{n + 1}"] * 10 for n in range(30)} | {"r30": 1}, "values",
+    ),
     "a device": (put("inferer.device", "cuda:7"), "inferer.device: cuda:7"),
     "weights from afar": (put("network_def.pretrained", True), "network_def.pretrained: True"),
     "a long text": (put("x", "a" * 5000), "too long"),
@@ -163,6 +171,33 @@ def test_configuration_that_is_no_plain_model_is_refused_by_name(
     assert CONFIG in text
     assert not Path(MARK).exists()
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_size_that_is_a_reference_counts(tmp_path, state):
+    pad = {"_target_": "SpatialPadd", "keys": "image", "spatial_size": "@big"}
+    attrs = {"affine": np.eye(4).tolist(), "units": "HU"}
+    volume = xr.DataArray(np.zeros((8, 8, 8), np.int16), dims=("z", "y", "x"), attrs=attrs)
+    big = write_bundle(tmp_path / "b", step(pad) | {"big": [1000, 1000, 1000]}, metadata(), state)
+    plain = write_bundle(tmp_path / "p", SEGMENTS, metadata(), state)
+    taken = [estimate_bytes(read_bundle(path), volume) for path in (big, plain)]
+    assert taken[0] > 1e9 > taken[1]
+
+
+def test_what_a_checkpoint_stores_counts_and_not_what_it_declares():
+    def build():
+        return torch.nn.Linear(9_000, 9_000)
+
+    with torch.device("meta"):
+        shapes = {key: value.shape for key, value in build().state_dict().items()}
+    declared = {key: torch.zeros(1).expand(shape) for key, shape in shapes.items()}
+    with pytest.raises(PipelineError, match="larger than its weights"):
+        fill_network(build, declared, "model.pt")
+
+
+def test_a_weight_that_the_network_cannot_hold_is_not_finite():
+    state = {"weight": torch.full((1, 1), 1e300, dtype=torch.float64), "bias": torch.zeros(1)}
+    with pytest.raises(PipelineError, match="not finite"):
+        fill_network(lambda: torch.nn.Linear(1, 1), state, "model.pt")
 
 
 def not_json(text):

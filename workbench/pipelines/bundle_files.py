@@ -14,7 +14,7 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -277,10 +277,7 @@ def parse_json(content: bytes, name: str) -> dict[str, Any]:
     """
 
     def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in found]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise refuse(name, key, None, "A key stands twice", "Keep one of them")
+        _refuse_doubles([key for key, _ in found], name)
         return dict(found)
 
     def constant(text: str) -> float:
@@ -320,6 +317,14 @@ def parse_yaml(content: bytes, name: str) -> dict[str, Any]:
     return _require_object(data, name)
 
 
+def _refuse_doubles(keys: Sequence[str], name: str) -> None:
+    seen: set[str] = set()
+    for key in keys:
+        if key in seen:
+            raise refuse(name, key, None, "A key stands twice", "Keep one of them")
+        seen.add(key)
+
+
 def _refuse_twice(node: Any, name: str) -> None:  # noqa: ANN401 - a node of YAML, which has no types
     waiting = [node]
     while waiting:
@@ -327,10 +332,7 @@ def _refuse_twice(node: Any, name: str) -> None:  # noqa: ANN401 - a node of YAM
         if getattr(held, "id", "") == "sequence":
             waiting += held.value
         elif getattr(held, "id", "") == "mapping":
-            keys = [str(key.value) for key, _ in held.value]
-            for key in keys:
-                if keys.count(key) > 1:
-                    raise refuse(name, key, None, "A key stands twice", "Keep one of them")
+            _refuse_doubles([str(key.value) for key, _ in held.value], name)
             waiting += [value for _, value in held.value]
 
 

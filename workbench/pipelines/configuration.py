@@ -81,7 +81,7 @@ class Configuration:
         for section in SECTIONS:
             self._check_section(section)
             for place, component in self.steps(section):
-                self._check_arguments(section, place, component, frozenset())
+                self._check_arguments(section, place, component, frozenset(), {})
 
     def _walk(self) -> Iterator[tuple[str, Any]]:
         waiting: list[tuple[str, Any, int]] = [("", self.tree, 0)]
@@ -214,24 +214,34 @@ class Configuration:
             raise refuse(self.name, place, component, what, "Write a table with _target_")
 
     def _check_arguments(
-        self, section: str, place: str, value: object, seen: frozenset[str]
-    ) -> None:
-        """Refuse a call among arguments; an image is read, changed and written by steps alone."""
+        self, section: str, place: str, value: object, above: frozenset[str], sizes: dict[str, int]
+    ) -> int:
+        """Refuse a call among arguments: an image is read, changed and written by steps alone.
+
+        Return how many values it is with all that references lead to, each looked at once.
+        """
         if isinstance(value, str) and value.startswith(REFERENCE):
-            at, value = self._follow(place, value)
+            at, held = self._follow(place, value)
             made = {"preprocessing", *(step for step, _ in self.steps("preprocessing"))}
             if section == "postprocessing" and at in made:
-                return  # Invertd inverts what was applied
-            if at in seen or place.startswith(f"{at}."):
-                raise refuse(self.name, place, None, "References run in a circle", "Cut it")
-            place, seen = at, seen | {at}
-            require_argument(self.name, place, value)
+                return 1  # Invertd inverts what was applied
+            if at in above or place.startswith(f"{at}."):
+                raise refuse(self.name, place, value, "References run in a circle", "Cut it")
+            if at not in sizes:
+                require_argument(self.name, at, held)
+                sizes[at] = self._check_arguments(section, at, held, above | {at}, sizes)
+            return sizes[at]
         held = value.items() if isinstance(value, Mapping) else ()
         listed = enumerate(value) if isinstance(value, list) else ()
+        number = 1
         for key, inner in (*held, *listed):
             at = f"{place}.{key}"
             require_argument(self.name, at, inner)
-            self._check_arguments(section, at, inner, seen)
+            number += self._check_arguments(section, at, inner, above, sizes)
+        if number > MOST_VALUES:
+            what = f"More than {MOST_VALUES:,} values"
+            raise refuse(self.name, place, None, what, "Refer to less")
+        return number
 
     def _key(self, section: str) -> str:
         if section != "network":
@@ -259,6 +269,16 @@ class Configuration:
             if not (isinstance(held, Mapping) and held.get("_disabled_") is True):
                 found.append((at, held))
         return found
+
+    def resolve(self, place: str, value: Any) -> Any:  # noqa: ANN401 - any value of JSON
+        """Return a value with what its references lead to in their place."""
+        if isinstance(value, str) and value.startswith(REFERENCE):
+            return value if self.trusted else self.resolve(*self._follow(place, value))
+        if isinstance(value, Mapping):
+            return {key: self.resolve(place, held) for key, held in value.items()}
+        if isinstance(value, list):
+            return [self.resolve(place, held) for held in value]
+        return value
 
     def build(self) -> Parts:
         """Return new objects for each part; several calls share nothing.

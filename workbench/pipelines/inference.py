@@ -317,7 +317,8 @@ def estimate_bytes(bundle: Bundle, volume: xr.DataArray) -> float:
     spacing = np.linalg.norm(affine_of(volume)[:3, :3], axis=0)
     shape = np.array(volume.shape[::-1], np.float64)
     first = widest = float(shape.prod())
-    for _, held in bundle.configuration.steps("preprocessing"):
+    for place, step in bundle.configuration.steps("preprocessing"):
+        held = bundle.configuration.resolve(place, step)
         arguments = held if isinstance(held, Mapping) else {}
         name = exact_name(str(arguments.get("_target_", ""))).rpartition(".")[2]
         if name == "Spacingd":
@@ -335,7 +336,8 @@ def estimate_bytes(bundle: Bundle, volume: xr.DataArray) -> float:
         widest = max(widest, float(shape.prod()))
     channels = max(len(bundle.answer.channels), 1) if bundle.answer.kind == "segmentation" else 0
     window = widest
-    for _, held in bundle.configuration.steps("inferer"):
+    for place, step in bundle.configuration.steps("inferer"):
+        held = bundle.configuration.resolve(place, step)
         if isinstance(held, Mapping) and "roi_size" in held:
             batch = _three(held.get("sw_batch_size"), np.ones(3))[0]
             window = batch * float(_three(held["roi_size"], shape).prod())

@@ -140,7 +140,9 @@ def fill_network(build: Callable[[], Any], state: State, name: str) -> torch.nn.
     """
     import torch
 
-    held = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+    # What is stored counts, and once: a tensor may declare more than it holds.
+    stored = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in state.values()}
+    held = sum(stored.values())
     with _allowance(3 * held + SPARE_BYTES, name):
         network = build()
     if not isinstance(network, torch.nn.Module):
@@ -150,11 +152,11 @@ def fill_network(build: Callable[[], Any], state: State, name: str) -> torch.nn.
     if set(state) != set(network.state_dict()):
         state = {key.removeprefix("module."): value for key, value in state.items()}
     _compare(network.state_dict(), state, name)
-    for key, value in state.items():
+    network.load_state_dict(state)
+    for key, value in network.state_dict().items():  # as it is computed with
         if not torch.isfinite(value).all():
             what = "A weight is not finite"
             raise refuse(name, key, None, what, "Train the model again, or take another epoch")
-    network.load_state_dict(state)
     network.eval()
     for parameter in network.parameters():
         parameter.requires_grad_(False)
