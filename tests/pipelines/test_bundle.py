@@ -145,7 +145,14 @@ BAD_CONFIGS = {
     "steps as argument of a step": (step(FLIP | {"k": "@preprocessing"}), "preprocessing"),
     "references without end": (
         step(FLIP | {"k": "@r0"})
-        | {f"r{n}": [f"@r{n + 1}"] * 10 for n in range(30)} | {"r30": 1}, "values",
+        | {f"r{n}": [f"@r{n + 1}"] * 10 for n in range(15)} | {"r15": 1}, "values",
+    ),
+    "a chain of references": (
+        put("x", "@r0") | {f"r{n}": f"@r{n + 1}" for n in range(5_000)} | {"r5000": 1}, "lead on",
+    ),
+    "a chain of lists": (
+        step(FLIP | {"k": "@r0"})
+        | {f"r{n}": [f"@r{n + 1}"] for n in range(5_000)} | {"r5000": 1}, "lead on",
     ),
     "a device": (put("inferer.device", "cuda:7"), "inferer.device: cuda:7"),
     "weights from afar": (put("network_def.pretrained", True), "network_def.pretrained: True"),

@@ -80,8 +80,12 @@ class Configuration:
             self._check(place, value)
         for section in SECTIONS:
             self._check_section(section)
+        applied = {"preprocessing", *(place for place, _ in self.steps("preprocessing"))}
+        for section in SECTIONS:
+            # Invertd inverts what was applied: of that it knows the steps.
+            sizes = dict.fromkeys(applied, 1) if section == "postprocessing" else {}
             for place, component in self.steps(section):
-                self._check_arguments(section, place, component, frozenset(), {})
+                self._check_arguments(place, component, frozenset(), sizes)
 
     def _walk(self) -> Iterator[tuple[str, Any]]:
         waiting: list[tuple[str, Any, int]] = [("", self.tree, 0)]
@@ -184,9 +188,15 @@ class Configuration:
             if target in seen:
                 raise refuse(self.name, place, reference, "References run in a circle", "Cut it")
             seen.append(target)
+            self._require_near(place, reference, len(seen))
             at = target[1:].replace("::", ".").replace("#", ".")
             target = self._at(at, place, reference)
         return at, target
+
+    def _require_near(self, place: str, reference: str, steps: int) -> None:
+        if steps > DEEPEST:
+            what = f"References lead on more than {DEEPEST} times"
+            raise refuse(self.name, place, reference, what, "Write the value itself")
 
     def _at(self, at: str, place: str, reference: str) -> Any:  # noqa: ANN401 - any value of JSON
         value: Any = self.tree
@@ -214,7 +224,7 @@ class Configuration:
             raise refuse(self.name, place, component, what, "Write a table with _target_")
 
     def _check_arguments(
-        self, section: str, place: str, value: object, above: frozenset[str], sizes: dict[str, int]
+        self, place: str, value: object, above: frozenset[str], sizes: dict[str, int]
     ) -> int:
         """Refuse a call among arguments: an image is read, changed and written by steps alone.
 
@@ -222,14 +232,12 @@ class Configuration:
         """
         if isinstance(value, str) and value.startswith(REFERENCE):
             at, held = self._follow(place, value)
-            made = {"preprocessing", *(step for step, _ in self.steps("preprocessing"))}
-            if section == "postprocessing" and at in made:
-                return 1  # Invertd inverts what was applied
-            if at in above or place.startswith(f"{at}."):
-                raise refuse(self.name, place, value, "References run in a circle", "Cut it")
             if at not in sizes:
+                if at in above or place.startswith(f"{at}."):
+                    raise refuse(self.name, place, value, "References run in a circle", "Cut it")
+                self._require_near(place, value, len(above))
                 require_argument(self.name, at, held)
-                sizes[at] = self._check_arguments(section, at, held, above | {at}, sizes)
+                sizes[at] = self._check_arguments(at, held, above | {at}, sizes)
             return sizes[at]
         held = value.items() if isinstance(value, Mapping) else ()
         listed = enumerate(value) if isinstance(value, list) else ()
@@ -237,7 +245,7 @@ class Configuration:
         for key, inner in (*held, *listed):
             at = f"{place}.{key}"
             require_argument(self.name, at, inner)
-            number += self._check_arguments(section, at, inner, above, sizes)
+            number += self._check_arguments(at, inner, above, sizes)
         if number > MOST_VALUES:
             what = f"More than {MOST_VALUES:,} values"
             raise refuse(self.name, place, None, what, "Refer to less")
